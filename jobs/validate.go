@@ -1,0 +1,114 @@
+package jobs
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of what a job is created with.
+const (
+	MaxName     = 63   // characters of a name
+	MaxSource   = 4096 // bytes of a location
+	MaxTags     = 50   // tags of one job
+	MaxTagKey   = 128  // characters of a tag's key
+	MaxTagValue = 256  // characters of a tag's value
+	MaxPending  = 5    // deletion jobs of one group that are PENDING
+)
+
+// The patterns are the API's, anchored at both ends. The messages show them without the anchors.
+const (
+	nameRule = `[a-zA-Z0-9][a-zA-Z0-9\-_]*`
+	roleRule = `arn:([a-z\d-]+):iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`
+	tagRule  = `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`
+)
+
+var (
+	namePattern = regexp.MustCompile(`^(?:` + nameRule + `)$`)
+	rolePattern = regexp.MustCompile(`^(?:` + roleRule + `)$`)
+	tagPattern  = regexp.MustCompile(`^(?:` + tagRule + `)$`)
+)
+
+// Validate checks the fields by themselves: lengths, patterns, and which of them go with which kind of job. It
+// doesn't look for the group or the dataset, nor at the source. The error is an [ErrInvalid] and lists every
+// rule that is broken, by the names that the fields have in the API.
+func (s Spec) Validate() error {
+	var v validation
+	v.text("jobName", s.Name, 1, MaxName, namePattern, nameRule)
+	_, groupKind, group, err := ParseARN(s.GroupARN)
+	groupOK := err == nil && groupKind == "dataset-group"
+	if !groupOK {
+		v.add(ErrInvalid, "datasetGroupArn", "be the ARN of a dataset group")
+	}
+	switch {
+	case s.Source == "":
+		v.add(ErrInvalid, "dataSource.dataLocation", "have length greater than or equal to 1")
+	case len(s.Source) > MaxSource:
+		v.add(ErrInvalid, "dataSource.dataLocation", "have length less than or equal to %d bytes", MaxSource)
+	case !utf8.ValidString(s.Source):
+		// A record is JSON, which would replace such bytes, and the job would read another location.
+		v.add(ErrInvalid, "dataSource.dataLocation", "be valid UTF-8")
+	}
+	if s.RoleARN != "" {
+		v.text("roleArn", s.RoleARN, 0, MaxARN, rolePattern, roleRule)
+	}
+	switch s.Kind {
+	case KindDeletion:
+		if s.DatasetARN != "" {
+			v.add(ErrInvalid, "datasetArn", "be empty for a deletion job, which covers the whole group")
+		}
+		if s.Mode != "" {
+			v.add(ErrInvalid, "importMode", "be empty for a deletion job")
+		}
+	case KindImport:
+		_, kind, id, err := ParseARN(s.DatasetARN)
+		if err != nil || kind != "dataset" {
+			v.add(ErrInvalid, "datasetArn", "be the ARN of a dataset")
+		} else if groupOK && !strings.HasPrefix(id, group+"/") {
+			v.add(ErrInvalid, "datasetArn", "be the ARN of a dataset of the group")
+		}
+		if s.Mode != ModeFull && s.Mode != ModeIncremental {
+			v.add(ErrInvalid, "importMode", "satisfy enum value set: [%s, %s]", ModeFull, ModeIncremental)
+		}
+	default:
+		v.add(ErrInvalid, "kind", "satisfy enum value set: [%s, %s]", KindDeletion, KindImport)
+	}
+	v.tags(s.Tags)
+	return v.err()
+}
+
+// text checks a string's length in characters and its pattern.
+func (v *validation) text(member, value string, least, most int, pattern *regexp.Regexp, rule string) {
+	n := utf8.RuneCountInString(value)
+	if n < least {
+		v.add(ErrInvalid, member, "have length greater than or equal to %d", least)
+		return
+	}
+	if n > most {
+		v.add(ErrInvalid, member, "have length less than or equal to %d", most)
+	}
+	if !pattern.MatchString(value) {
+		v.add(ErrInvalid, member, "satisfy regular expression pattern: %s", rule)
+	}
+}
+
+// tags checks all tags of one job.
+func (v *validation) tags(tags []Tag) {
+	if len(tags) > MaxTags {
+		v.add(ErrTooManyTags, "tags", "have length less than or equal to %d", MaxTags)
+	}
+	seen := make(map[string]bool, len(tags))
+	for i, t := range tags {
+		member := fmt.Sprintf("tags.%d.tagKey", i+1)
+		v.text(member, t.Key, 1, MaxTagKey, tagPattern, tagRule)
+		if len(t.Key) >= 4 && strings.EqualFold(t.Key[:4], "aws:") {
+			v.add(ErrInvalid, member, "not begin with aws:, which is reserved")
+		}
+		if seen[t.Key] {
+			v.add(ErrInvalid, member, "be unique among the keys of the resource")
+		}
+		seen[t.Key] = true
+		v.text(fmt.Sprintf("tags.%d.tagValue", i+1), t.Value, 0, MaxTagValue, tagPattern, tagRule)
+	}
+}

@@ -1,0 +1,189 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/expunge-db/expunge/store/internal/block"
+)
+
+// Keys in a block's bucket.
+var (
+	keyIndex = []byte("i")
+	keyData  = []byte("d")
+)
+
+// encodedBlock is a block ready to be stored.
+type encodedBlock struct {
+	least, greatest uint32
+	rows            uint32
+	index, data     []byte
+}
+
+func (e *encodedBlock) size() int { return len(e.index) + len(e.data) }
+
+// indexSeal binds an index to its block.
+func indexSeal(id uint64) []byte { return append(uint64Key(id), 'i') }
+
+func blockName(id uint64) string { return fmt.Sprintf("block %d", id) }
+
+// putBlock stores a block and its fence under key. The block's slices must stay unchanged until the transaction ends.
+func (tx *Tx) putBlock(key []byte, e *encodedBlock) error {
+	id := tx.newBlockID()
+	b, err := tx.b.Bucket(bucketBlocks).CreateBucket(uint64Key(id))
+	if err != nil {
+		return fmt.Errorf("store block: %w", err)
+	}
+	if err := b.Put(keyIndex, seal(indexSeal(id), e.index)); err != nil {
+		return fmt.Errorf("store block: %w", err)
+	}
+	if err := b.Put(keyData, e.data); err != nil {
+		return fmt.Errorf("store block: %w", err)
+	}
+	f := fence{Block: id, Greatest: e.greatest, Rows: e.rows, Bytes: uint32(e.size())}
+	return putSealed(tx.b.Bucket(bucketFences), key, f.encode())
+}
+
+// readIndex returns a copy of the index of a block.
+func (tx *Tx) readIndex(id uint64) (*rowIndex, error) {
+	b := tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id))
+	if b == nil {
+		return nil, &CorruptError{What: blockName(id), Problem: "is missing"}
+	}
+	v, err := unseal("index of "+blockName(id), indexSeal(id), b.Get(keyIndex))
+	if err != nil {
+		return nil, err
+	}
+	x, ok := decodeRowIndex(v)
+	if !ok {
+		return nil, &CorruptError{What: "index of " + blockName(id), Problem: "can't be read"}
+	}
+	return x, nil
+}
+
+// readData returns the rows of a block, aliasing the transaction's memory.
+func (tx *Tx) readData(id uint64, layout *rowLayout, x *rowIndex) (*block.Block, error) {
+	b := tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id))
+	if b == nil {
+		return nil, &CorruptError{What: blockName(id), Problem: "is missing"}
+	}
+	data, err := block.Parse(b.Get(keyData))
+	if err != nil {
+		return nil, &CorruptError{What: blockName(id), Problem: "can't be read", Err: err}
+	}
+	if data.Rows() != int(x.rows()) || data.NumColumns() != len(layout.cols) {
+		return nil, &CorruptError{What: blockName(id), Problem: "doesn't fit its index or its schema"}
+	}
+	for i, c := range layout.cols {
+		if data.Kind(i) != c.kind {
+			return nil, &CorruptError{What: blockName(id), Problem: "a column has another type than in the schema"}
+		}
+	}
+	return data, nil
+}
+
+// dropBlock removes a block. Its fence is the caller's.
+func (tx *Tx) dropBlock(id uint64) error {
+	if err := tx.b.Bucket(bucketBlocks).DeleteBucket(uint64Key(id)); err != nil {
+		return &CorruptError{What: blockName(id), Problem: "can't be removed", Err: err}
+	}
+	return nil
+}
+
+// retire leaves a block that nothing refers to any more to the snapshots older than epoch; see [Store.reclaim].
+func (tx *Tx) retire(epoch, id uint64) error {
+	return tx.b.Bucket(bucketRetired).Put(append(uint64Key(epoch), uint64Key(id)...), nil)
+}
+
+// tombstone returns the dead rows of the block under a fence key, or nil.
+func (tx *Tx) tombstone(key []byte) (*roaring.Bitmap, error) {
+	what := fmt.Sprintf("tombstone of dataset %d, layer %d", uint32At(key, 0), uint32At(key, 1))
+	v, err := getSealed(tx.b.Bucket(bucketTombs), what, key)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	bm, ok := decodeBitmap(v)
+	if !ok {
+		return nil, &CorruptError{What: what, Problem: "can't be read"}
+	}
+	return bm, nil
+}
+
+func (tx *Tx) putTombstone(key []byte, dead *roaring.Bitmap) error {
+	v, err := encodeBitmap(dead)
+	if err != nil {
+		return err
+	}
+	return putSealed(tx.b.Bucket(bucketTombs), key, v)
+}
+
+// eachFence calls fn for every block of a layer, in the order of ordinals. key is valid until the transaction ends.
+func (tx *Tx) eachFence(dataset, layer uint32, fn func(key []byte, f fence) error) error {
+	prefix := layerKey(dataset, layer)
+	c := tx.b.Bucket(bucketFences).Cursor()
+	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		f, err := decodeFence(k, v)
+		if err != nil {
+			return err
+		}
+		if err := fn(k, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachFenceOf calls fn for every block of a layer whose fences don't rule out the ordinals of set. It leaps from one to
+// the next, so a small set costs a few seeks.
+func (tx *Tx) eachFenceOf(dataset, layer uint32, set *roaring.Bitmap, fn func(key []byte, f fence) error) error {
+	prefix := layerKey(dataset, layer)
+	c := tx.b.Bucket(bucketFences).Cursor()
+	it := set.Iterator()
+	for it.HasNext() {
+		want := it.PeekNext()
+		k, v := seekFence(c, prefix, want)
+		for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			f, err := decodeFence(k, v)
+			if err != nil {
+				return err
+			}
+			if f.Greatest < want {
+				continue
+			}
+			least := uint32At(k, 2)
+			if it.AdvanceIfNeeded(max(least, want)); !it.HasNext() {
+				return nil
+			}
+			if want = it.PeekNext(); want > f.Greatest {
+				break // leap
+			}
+			if err := fn(k, f); err != nil {
+				return err
+			}
+		}
+		if k == nil || !bytes.HasPrefix(k, prefix) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// seekFence places c at the first block of a layer that can hold the ordinal: the last one whose least ordinal is below
+// it, since a user can begin in the middle of a block and go on in the next.
+func seekFence(c *bolt.Cursor, prefix []byte, ordinal uint32) (k, v []byte) {
+	seek := binary.BigEndian.AppendUint32(bytes.Clone(prefix), ordinal)
+	k, v = c.Seek(seek)
+	if k == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	if k == nil || !bytes.HasPrefix(k, prefix) {
+		return c.Seek(seek)
+	}
+	return k, v
+}

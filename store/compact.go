@@ -1,0 +1,330 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/expunge-db/expunge/store/internal/block"
+)
+
+// candidate is a block that holds dead rows.
+type candidate struct {
+	key   []byte // in fences and tombs
+	fence fence
+	tomb  []byte // as stored
+}
+
+// planCompaction divides the blocks to rewrite among transactions, so that each writes about budget bytes at most; a
+// block that is larger gets one of its own. It does no I/O.
+func planCompaction(blocks []candidate, budget int) [][]candidate {
+	var plan [][]candidate
+	size := 0
+	for i, c := range blocks {
+		n := int(c.fence.Bytes)
+		if i == 0 || size+n > budget {
+			plan, size = append(plan, nil), 0
+		}
+		plan[len(plan)-1] = append(plan[len(plan)-1], c)
+		size += n
+	}
+	return plan
+}
+
+// candidates returns up to limit blocks with dead rows from key from on, and the key to go on from, nil at the end.
+func (tx *Tx) candidates(from []byte, limit int) (out []candidate, next []byte, err error) {
+	c := tx.b.Bucket(bucketTombs).Cursor()
+	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+		if len(out) == limit {
+			return out, bytes.Clone(k), nil
+		}
+		f, err := decodeFence(k, tx.b.Bucket(bucketFences).Get(k))
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, candidate{key: bytes.Clone(k), fence: f, tomb: bytes.Clone(v)})
+	}
+	return out, nil, nil
+}
+
+// compactPlanned is how many blocks are planned at a time.
+const compactPlanned = 4096
+
+// compact rewrites the blocks that hold dead rows without them.
+func (s *Store) compact(ctx context.Context) (blocks int, err error) {
+	from := []byte{}
+	for from != nil {
+		var found []candidate
+		layouts := make(map[uint32]layoutOf)
+		err := s.View(ctx, func(tx *Tx) (err error) {
+			if found, from, err = tx.candidates(from, compactPlanned); err != nil {
+				return err
+			}
+			return tx.layouts(layouts)
+		})
+		if err != nil {
+			return blocks, fmt.Errorf("plan compaction: %w", err)
+		}
+		for _, batch := range planCompaction(found, stageBytes) {
+			n, err := s.compactBatch(ctx, batch, layouts)
+			if blocks += n; err != nil {
+				return blocks, fmt.Errorf("compact: %w", err)
+			}
+		}
+	}
+	return blocks, nil
+}
+
+// layoutOf is what a compaction has to know of a dataset.
+type layoutOf struct {
+	group  uint32
+	layout *rowLayout
+}
+
+func (tx *Tx) layouts(out map[uint32]layoutOf) error {
+	all, err := records(tx, "d/", func(d Dataset) string { return d.Group })
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		l, err := newRowLayout(d.Type, d.Fields)
+		if err != nil {
+			return err
+		}
+		out[d.ID] = layoutOf{d.GroupID, l}
+	}
+	return nil
+}
+
+// rewritten is a block without its dead rows.
+type rewritten struct {
+	candidate
+	e    *encodedBlock // nil if no row is left
+	gone itemCounts
+}
+
+// compactBatch rewrites some blocks in one transaction; the work is done before it begins. A block that changed
+// meanwhile is left for the next compaction.
+func (s *Store) compactBatch(ctx context.Context, batch []candidate, layouts map[uint32]layoutOf) (int, error) {
+	var enc block.Encoder
+	out := make([]rewritten, 0, len(batch))
+	for _, c := range batch {
+		r, err := s.rewrite(ctx, &enc, c, layouts[uint32At(c.key, 0)].layout)
+		if err != nil {
+			return 0, err
+		}
+		out = append(out, r)
+	}
+	n := 0
+	err := s.Update(ctx, func(tx *Tx) error {
+		n = 0
+		epoch := tx.nextEpoch()
+		type layerID struct{ dataset, layer uint32 }
+		gone := make(map[layerID]itemCounts)
+		for _, r := range out {
+			f := tx.b.Bucket(bucketFences).Get(r.key)
+			if f == nil || !bytes.Equal(tx.b.Bucket(bucketTombs).Get(r.key), r.tomb) {
+				continue
+			}
+			if now, err := decodeFence(r.key, f); err != nil || now.Block != r.fence.Block {
+				return err
+			}
+			if err := tx.replaceBlock(epoch, r); err != nil {
+				return err
+			}
+			id := layerID{uint32At(r.key, 0), uint32At(r.key, 1)}
+			if gone[id] == nil {
+				gone[id] = itemCounts{}
+			}
+			gone[id].merge(r.gone)
+			n++
+		}
+		for id, counts := range gone {
+			if err := tx.dropRefs(epoch, layouts[id.dataset].group, id.dataset, id.layer, counts); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (tx *Tx) replaceBlock(epoch uint64, r rewritten) error {
+	if err := tx.b.Bucket(bucketTombs).Delete(r.key); err != nil {
+		return err
+	}
+	if err := tx.retire(epoch, r.fence.Block); err != nil {
+		return err
+	}
+	if r.e == nil {
+		return tx.b.Bucket(bucketFences).Delete(r.key)
+	}
+	return tx.putBlock(r.key, r.e)
+}
+
+// rewrite encodes a block without its dead rows, and counts the items that these referred to.
+func (s *Store) rewrite(ctx context.Context, enc *block.Encoder, c candidate, l *rowLayout) (rewritten, error) {
+	r := rewritten{candidate: c, gone: itemCounts{}}
+	if l == nil {
+		return r, &CorruptError{What: blockName(c.fence.Block), Problem: "its dataset is missing"}
+	}
+	live := newDecodedBlock(l)
+	var left *rowIndex
+	err := s.View(ctx, func(tx *Tx) error {
+		x, err := tx.readIndex(c.fence.Block)
+		if err != nil {
+			return err
+		}
+		data, err := tx.readData(c.fence.Block, l, x)
+		if err != nil {
+			return err
+		}
+		v, err := unseal("tombstone", c.key, c.tomb)
+		if err != nil {
+			return err
+		}
+		dead, ok := decodeBitmap(v)
+		if !ok {
+			return &CorruptError{What: "tombstone of " + blockName(c.fence.Block), Problem: "can't be read"}
+		}
+		left = x.without(dead)
+		if l.items {
+			items := block.Column{Kind: block.Int}
+			if err := data.Read(1, 0, int(x.rows()), &items); err != nil {
+				return &CorruptError{What: blockName(c.fence.Block), Problem: "a column can't be read", Err: err}
+			}
+			it := dead.Iterator()
+			for it.HasNext() {
+				r.gone.add(uint32(items.Int[it.Next()]))
+			}
+		}
+		return live.read(data, x, dead, nil)
+	})
+	if err != nil || left.rows() == 0 {
+		return r, err
+	}
+	codec := block.Packed
+	if s.info.Codec == CodecNone {
+		codec = block.None
+	}
+	r.e, err = encodeBlock(enc, codec, left, live.cols)
+	return r, err
+}
+
+func (c itemCounts) merge(more itemCounts) {
+	for num, chunk := range more {
+		if c[num] == nil {
+			c[num] = new([refSlots]uint32)
+		}
+		for slot, n := range chunk {
+			c[num][slot] += n
+		}
+	}
+}
+
+// discardLayer lets a layer go that the dataset has no longer.
+func (tx *Tx) discardLayer(epoch uint64, dataset, layer uint32) error {
+	return tx.b.Bucket(bucketGarbage).Put(appendUint32s(uint64Key(epoch), dataset, layer), nil)
+}
+
+// dropGarbage removes the discarded layers that no snapshot sees.
+func (s *Store) dropGarbage(ctx context.Context) error {
+	for more := true; more; {
+		err := s.Update(ctx, func(tx *Tx) error {
+			b := tx.b.Bucket(bucketGarbage)
+			k, _ := b.Cursor().First()
+			if k == nil || uint64At(k) > s.leases.oldest(math.MaxUint64) {
+				more = false
+				return nil
+			}
+			key := bytes.Clone(k)
+			done, err := tx.dropLayer(uint32At(key, 2), uint32At(key, 3))
+			if err != nil || !done {
+				return err
+			}
+			return b.Delete(key)
+		})
+		if err != nil {
+			return fmt.Errorf("drop replaced rows: %w", err)
+		}
+	}
+	return nil
+}
+
+// dropPerTx is how many blocks of a layer one transaction drops: dropping frees pages and doesn't read them.
+const dropPerTx = 4096
+
+// dropLayer removes a layer that no snapshot sees, as much as fits a transaction, and says whether it removed the last.
+func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
+	prefix := layerKey(dataset, layer)
+	var keys [][]byte
+	var ids []uint64
+	err = tx.eachFence(dataset, layer, func(key []byte, f fence) error {
+		if len(keys) < dropPerTx {
+			keys, ids = append(keys, bytes.Clone(key)), append(ids, f.Block)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for i, key := range keys {
+		if err := tx.dropBlock(ids[i]); err != nil {
+			return false, err
+		}
+		if err := tx.b.Bucket(bucketFences).Delete(key); err != nil {
+			return false, err
+		}
+		if err := tx.b.Bucket(bucketTombs).Delete(key); err != nil {
+			return false, err
+		}
+	}
+	if len(keys) == dropPerTx {
+		return false, nil
+	}
+	refs := tx.b.Bucket(bucketItemRefs)
+	keys = keys[:0]
+	c := refs.Cursor()
+	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		keys = append(keys, bytes.Clone(k))
+	}
+	for _, key := range keys {
+		if err := refs.Delete(key); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// reclaim removes retired blocks that no snapshot is old enough to see, and returns how many.
+func (s *Store) reclaim(ctx context.Context) (int, error) {
+	total := 0
+	for more := true; more; {
+		err := s.Update(ctx, func(tx *Tx) error {
+			oldest := s.leases.oldest(math.MaxUint64)
+			b := tx.b.Bucket(bucketRetired)
+			var keys [][]byte
+			c := b.Cursor()
+			k, _ := c.First()
+			for ; k != nil && uint64At(k) <= oldest && len(keys) < dropPerTx; k, _ = c.Next() {
+				keys = append(keys, bytes.Clone(k))
+			}
+			more = len(keys) == dropPerTx
+			for _, key := range keys {
+				if err := tx.dropBlock(uint64At(key[8:])); err != nil {
+					return err
+				}
+				if err := b.Delete(key); err != nil {
+					return err
+				}
+			}
+			total += len(keys)
+			return nil
+		})
+		if err != nil {
+			return total, fmt.Errorf("remove replaced blocks: %w", err)
+		}
+	}
+	return total, nil
+}

@@ -1,0 +1,460 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring"
+)
+
+// A deletion reads its list in batches ([Store.StageUsers]); what it has read so far commits with the caller's record of
+// the job, and no reader sees anything of it. [Store.Tombstone] then makes all users invisible in one commit.
+//
+// Staged are, under the job's number: a bitmap of the ordinals found, and for each batch the IDs not found, as a list
+// sorted by (hash, ID) in parts.
+const (
+	stageBitmap  = 'b'
+	stageUnknown = 'u'
+	// stagePart is the size of a part of a list of unknown IDs.
+	stagePart = 64 << 10
+)
+
+// ErrImporting is returned by [Store.Tombstone] while an import into the group is in flight: it could bring users back.
+var ErrImporting = errors.New("an import into the dataset group is in flight")
+
+// Staged counts what [Store.StageUsers] found in one batch.
+type Staged struct {
+	Matched   int64 // users found for the first time in this job
+	Unknown   int64 // IDs not found, each once a batch
+	Duplicate int64 // IDs that came before in the batch, or were matched in an earlier one
+}
+
+func stageKey(job uint64, kind byte, batch, part uint32) []byte {
+	b := append(uint64Key(job), kind)
+	if kind == stageBitmap {
+		return b
+	}
+	return appendUint32s(b, batch, part)
+}
+
+// sortedIDs is a batch of IDs without repeats, sorted by (hash, ID).
+type sortedIDs struct {
+	hashes []uint64
+	ids    packedIDs
+}
+
+// sortIDs sorts the n IDs that at returns, and counts the repeats that it drops.
+func (s *Store) sortIDs(n int, at func(int) []byte) (out sortedIDs, repeats int64) {
+	hashes := make([]uint64, n)
+	order := make([]int32, n)
+	for i := range n {
+		hashes[i], order[i] = s.hashID(at(i)), int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		if c := cmp.Compare(hashes[a], hashes[b]); c != 0 {
+			return c
+		}
+		return bytes.Compare(at(int(a)), at(int(b)))
+	})
+	for i, n := range order {
+		if i > 0 && hashes[n] == hashes[order[i-1]] && bytes.Equal(at(int(n)), at(int(order[i-1]))) {
+			repeats++
+			continue
+		}
+		out.hashes = append(out.hashes, hashes[n])
+		out.ids.append(at(int(n)))
+	}
+	return out, repeats
+}
+
+// match looks a batch up in the user dictionary.
+func (tx *Tx) match(group uint32, batch sortedIDs) (found *roaring.Bitmap, unknown sortedIDs, err error) {
+	view, err := tx.dictView(dictID{group, dictUsers}, 0)
+	if err != nil {
+		return nil, unknown, err
+	}
+	l := tx.lookup(&view)
+	found = roaring.New()
+	for i, hash := range batch.hashes {
+		id := batch.ids.at(i)
+		ordinal, ok, err := l.ordinal(hash, id)
+		if err != nil {
+			return nil, unknown, err
+		}
+		if ok {
+			found.Add(ordinal)
+		} else {
+			unknown.hashes = append(unknown.hashes, hash)
+			unknown.ids.append(id)
+		}
+	}
+	return found, unknown, nil
+}
+
+// appendTo writes the IDs in the form that [idCursor] reads.
+func (b sortedIDs) appendTo(dst []byte) []byte {
+	for i, hash := range b.hashes {
+		id := b.ids.at(i)
+		dst = binary.AppendUvarint(appendHash(dst, hash), uint64(len(id)))
+		dst = append(dst, id...)
+	}
+	return dst
+}
+
+// StageUsers adds a batch of n listed IDs to a deletion. batch numbers the job's batches from 0: a batch that is staged
+// again, after an unknown outcome, replaces itself, and the caller's commit, which runs in the same transaction, records
+// how far the list was read. The IDs that at returns are not kept.
+func (s *Store) StageUsers(ctx context.Context, group string, job uint64, batch uint32, n int, at func(int) []byte, commit func(*Tx, Staged) error) error {
+	sorted, repeats := s.sortIDs(n, at)
+	return s.Update(ctx, func(tx *Tx) error {
+		g, err := tx.Group(group)
+		if err != nil {
+			return err
+		}
+		found, unknown, err := tx.match(g.ID, sorted)
+		if err != nil {
+			return err
+		}
+		all, err := tx.staged(job)
+		if err != nil {
+			return err
+		}
+		before := all.GetCardinality()
+		all.Or(found)
+		st := Staged{Matched: int64(all.GetCardinality() - before), Unknown: int64(len(unknown.hashes))}
+		st.Duplicate = repeats + int64(found.GetCardinality()) - st.Matched
+		if err := tx.putStaged(job, all); err != nil {
+			return err
+		}
+		part := uint32(0)
+		for data := range slices.Chunk(unknown.appendTo(nil), stagePart) {
+			key := stageKey(job, stageUnknown, batch, part)
+			if err := putSealed(tx.b.Bucket(bucketStage), key, slices.Clone(data)); err != nil {
+				return err
+			}
+			part++
+		}
+		return commit(tx, st)
+	})
+}
+
+// staged returns the users that a job has matched so far.
+func (tx *Tx) staged(job uint64) (*roaring.Bitmap, error) {
+	v, err := getSealed(tx.b.Bucket(bucketStage), "staged users of a job", stageKey(job, stageBitmap, 0, 0))
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return roaring.New(), nil
+	}
+	bm, ok := decodeBitmap(v)
+	if !ok {
+		return nil, &CorruptError{What: "staged users of a job", Problem: "can't be read"}
+	}
+	return bm, nil
+}
+
+func (tx *Tx) putStaged(job uint64, bm *roaring.Bitmap) error {
+	v, err := encodeBitmap(bm)
+	if err != nil {
+		return err
+	}
+	return putSealed(tx.b.Bucket(bucketStage), stageKey(job, stageBitmap, 0, 0), v)
+}
+
+// stagedReader reads the parts of one batch one after the other, each in a short transaction.
+type stagedReader struct {
+	ctx   context.Context
+	s     *Store
+	job   uint64
+	batch uint32
+	part  uint32
+	data  []byte
+}
+
+func (r *stagedReader) Read(p []byte) (int, error) {
+	if len(r.data) == 0 {
+		err := r.s.View(r.ctx, func(tx *Tx) error {
+			v, err := getSealed(tx.b.Bucket(bucketStage), "staged IDs of a job", stageKey(r.job, stageUnknown, r.batch, r.part))
+			r.data = append(r.data[:0], v...)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		if len(r.data) == 0 {
+			return 0, io.EOF
+		}
+		r.part++
+	}
+	n := copy(p, r.data)
+	r.data = r.data[n:]
+	return n, nil
+}
+
+// DistinctUnknown counts the different IDs of a job's list that matched nobody, over all its batches, and those that came
+// in more than one.
+func (s *Store) DistinctUnknown(ctx context.Context, job uint64, batches uint32) (distinct, repeats int64, err error) {
+	lists := make([]*bufio.Reader, batches)
+	for i := range lists {
+		lists[i] = bufio.NewReaderSize(&stagedReader{ctx: ctx, s: s, job: job, batch: uint32(i)}, 4<<10)
+	}
+	err = mergeIDs(lists, false, func(_ *idCursor, first bool) error {
+		if first {
+			distinct++
+		} else {
+			repeats++
+		}
+		return nil
+	})
+	return distinct, repeats, err
+}
+
+// Deleted is what [Store.Tombstone] made invisible.
+type Deleted struct {
+	Rows  map[DatasetType]int64 // rows that Scan returned before and doesn't any more, for each dataset of the group
+	Late  int64                 // users matched now that were unknown when the list was read
+	Epoch uint64                // of the commit; see [Store.Clean]
+}
+
+// Tombstone makes every row of the users that a job has staged invisible to new readers, all in one commit, which also
+// runs commit. From then on the users can come back only as new ones. Nothing is off the disk yet: that is for
+// [Store.Clean] and [Store.Scrub]. When the commit itself fails its outcome is unknown, and the caller has to look at
+// its own record. Errors: [ErrImporting].
+func (s *Store) Tombstone(ctx context.Context, group string, job uint64, batches uint32, commit func(*Tx, Deleted) error) error {
+	late, err := s.lateUsers(ctx, group, job, batches)
+	if err != nil {
+		return err
+	}
+	return s.Update(ctx, func(tx *Tx) error {
+		g, err := tx.Group(group)
+		if err != nil {
+			return err
+		}
+		if busy, err := tx.importing(g.ID); err != nil || busy {
+			return errors.Join(err, fmt.Errorf("delete users of group %s: %w: wait for it", group, ErrImporting))
+		}
+		users, err := tx.staged(job)
+		if err != nil {
+			return err
+		}
+		before := users.GetCardinality()
+		users.Or(late)
+		del := Deleted{Rows: make(map[DatasetType]int64), Epoch: tx.nextEpoch()}
+		if del.Late = int64(users.GetCardinality() - before); del.Late > 0 {
+			if err := tx.putStaged(job, users); err != nil {
+				return err
+			}
+		}
+		datasets, err := tx.Datasets(group)
+		if err != nil {
+			return err
+		}
+		for _, d := range datasets {
+			if d.Type == Items {
+				continue
+			}
+			if del.Rows[d.Type], err = tx.killRows(d, users); err != nil {
+				return err
+			}
+		}
+		if err := tx.addLeaving(dictID{g.ID, dictUsers}, del.Epoch, users); err != nil {
+			return err
+		}
+		return commit(tx, del)
+	})
+}
+
+// lateUsers matches a job's unknown IDs once more: between the batch that found them unknown and now, others may have
+// come into the dictionary.
+func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches uint32) (*roaring.Bitmap, error) {
+	late := roaring.New()
+	var chunk sortedIDs
+	flush := func() error {
+		return s.View(ctx, func(tx *Tx) error {
+			g, err := tx.Group(group)
+			if err != nil {
+				return err
+			}
+			found, _, err := tx.match(g.ID, chunk)
+			if err == nil {
+				late.Or(found)
+			}
+			chunk.hashes = chunk.hashes[:0]
+			chunk.ids.reset()
+			return err
+		})
+	}
+	for batch := range batches {
+		r := bufio.NewReaderSize(&stagedReader{ctx: ctx, s: s, job: job, batch: batch}, 4<<10)
+		err := mergeIDs([]*bufio.Reader{r}, false, func(c *idCursor, _ bool) error {
+			chunk.hashes = append(chunk.hashes, c.hash)
+			if chunk.ids.append(c.id); chunk.ids.len() < resolveBatch {
+				return nil
+			}
+			return flush()
+		})
+		if err == nil && chunk.ids.len() > 0 {
+			err = flush()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return late, nil
+}
+
+// killRows makes the rows of some keys dead in every layer of a dataset, and returns how many weren't dead before.
+func (tx *Tx) killRows(d Dataset, keys *roaring.Bitmap) (int64, error) {
+	var killed int64
+	for _, layer := range d.Layers {
+		err := tx.eachFenceOf(d.ID, layer, keys, func(key []byte, f fence) error {
+			x, err := tx.readIndex(f.Block)
+			if err != nil {
+				return err
+			}
+			rows := x.rowsOf(keys)
+			if rows.IsEmpty() {
+				return nil
+			}
+			dead, err := tx.tombstone(key)
+			if err != nil {
+				return err
+			}
+			n := rows.GetCardinality()
+			if dead != nil {
+				n -= rows.AndCardinality(dead)
+				rows.Or(dead)
+			}
+			killed += int64(n)
+			return tx.putTombstone(bytes.Clone(key), rows)
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return killed, nil
+}
+
+// CountRows returns how many rows of each dataset the users of a set have that Scan returns.
+func (tx *Tx) countRows(group string, users *roaring.Bitmap) (map[DatasetType]int64, error) {
+	datasets, err := tx.Datasets(group)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[DatasetType]int64)
+	for _, d := range datasets {
+		if d.Type == Items {
+			continue
+		}
+		counts[d.Type] = 0
+		for _, layer := range d.Layers {
+			err := tx.eachFenceOf(d.ID, layer, users, func(key []byte, f fence) error {
+				x, err := tx.readIndex(f.Block)
+				if err != nil {
+					return err
+				}
+				rows := x.rowsOf(users)
+				dead, err := tx.tombstone(key)
+				if dead != nil {
+					rows.AndNot(dead)
+				}
+				counts[d.Type] += int64(rows.GetCardinality())
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return counts, nil
+}
+
+// CheckGone makes sure that nothing of the users of a job is left where a reader or a later operation could find it: no
+// index and no tombstone of a block has their ordinals, and the dictionary doesn't have their IDs. It looks through
+// fences, so its cost goes with the users and not with the store.
+func (s *Store) CheckGone(ctx context.Context, group string, job uint64) error {
+	return s.View(ctx, func(tx *Tx) error {
+		users, err := tx.staged(job)
+		if err != nil || users.IsEmpty() {
+			return err
+		}
+		g, err := tx.Group(group)
+		if err != nil {
+			return err
+		}
+		datasets, err := tx.Datasets(group)
+		if err != nil {
+			return err
+		}
+		for _, d := range datasets {
+			if d.Type == Items {
+				continue
+			}
+			for _, layer := range d.Layers {
+				err := tx.eachFenceOf(d.ID, layer, users, func(_ []byte, f fence) error {
+					x, err := tx.readIndex(f.Block)
+					if err == nil && x.ordinals.Intersects(users) {
+						err = fmt.Errorf("%s of %s still holds deleted users", blockName(f.Block), d.Type)
+					}
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return tx.checkIDsGone(dictID{g.ID, dictUsers}, users)
+	})
+}
+
+func (tx *Tx) checkIDsGone(d dictID, ordinals *roaring.Bitmap) error {
+	it := ordinals.Iterator()
+	for it.HasNext() {
+		num := it.PeekNext() / reverseSlots
+		c, err := tx.readReverse(d, num)
+		if err != nil {
+			return err
+		}
+		for it.HasNext() && it.PeekNext()/reverseSlots == num {
+			if c.id(int(it.Next()%reverseSlots)) != nil {
+				return fmt.Errorf("%s still holds IDs of deleted users", d)
+			}
+		}
+	}
+	return nil
+}
+
+// DropStaged removes what a job has staged.
+func (s *Store) DropStaged(ctx context.Context, job uint64) error {
+	for done := false; !done; {
+		err := s.Update(ctx, func(tx *Tx) error {
+			b := tx.b.Bucket(bucketStage)
+			prefix := uint64Key(job)
+			var keys [][]byte
+			c := b.Cursor()
+			k, _ := c.Seek(prefix)
+			for ; k != nil && bytes.HasPrefix(k, prefix) && len(keys) < stageBytes/stagePart; k, _ = c.Next() {
+				keys = append(keys, bytes.Clone(k))
+			}
+			done = k == nil || !bytes.HasPrefix(k, prefix)
+			for _, k := range keys {
+				if err := b.Delete(k); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("drop what the job staged: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+// Package store keeps the datasets of a recommender in one bbolt file and can make a user's data leave it for good.
+//
+// It knows nothing of CSV, jobs or HTTP: rows come in and go out as Arrow records, users to delete come in as batches
+// of IDs, and a caller's own records (jobs) share its transactions through [Tx.KV].
+//
+// # What is in the file
+//
+// A dataset group owns two dictionaries, USER_ID and ITEM_ID to ordinal and back. An ordinal is a uint32 that is given
+// once and never reused. A dataset is a list of layers, one for each import; a layer is a list of blocks; a block holds
+// some thousand rows sorted by (ordinal of its key, TIMESTAMP), and never changes once it is written. The key column
+// (USER_ID; ITEM_ID in an Items dataset) isn't stored in a block: the block's index is that column.
+//
+//	meta      format, counters
+//	catalog   dataset groups, schemas, datasets and their layers, tags
+//	dicts     per dictionary: the next ordinal, and the ranges that an import in flight has taken
+//	forward   hash range of IDs -> (hash prefix, ordinal) pairs
+//	reverse   512 ordinals -> their IDs
+//	leaving   (dictionary, epoch) -> ordinals whose IDs leave it when no older snapshot is left: of deleted users, whom
+//	          nobody sees any more, and of items that may have lost their last row
+//	fences    (dataset, layer, least ordinal) -> block, greatest ordinal, rows
+//	blocks    block -> index and data, in a bucket of its own: a bucket of one block is one run of pages, so rewriting
+//	          a block doesn't rewrite its neighbours, as it would if they shared a leaf page
+//	tombs     the same key as fences -> roaring bitmap of the block's rows that are dead but not yet gone
+//	retired   (epoch, block) of replaced blocks that a snapshot may still read
+//	itemrefs  (dataset, layer, 1024 ordinals) -> how many rows refer to each item
+//	garbage   layers that no snapshot taken from now on can see
+//	imports   imports in flight, to be rolled back when the file is opened after a crash
+//	stage     users that a deletion has read from its list so far
+//	jobs      the caller's records
+//
+// Every value carries a CRC-32C over its key and itself. No key is derived from an ID except for the hash ranges, which
+// are halves of halves of the hash space and not hashes of IDs: bbolt copies keys into branch pages, where they can
+// outlive what they pointed to.
+//
+// # Epochs, snapshots and leases
+//
+// Each commit that changes what a reader can see takes the next epoch. A [Snapshot] is a lease on one epoch: the list of
+// blocks and tombstones of that moment, read later in short bbolt transactions. What a newer epoch no longer needs (old
+// versions of blocks, dictionary entries of deleted users) is removed when no lease is older than it. A long bbolt
+// transaction in its place would pin every page that is freed meanwhile.
+//
+// # Deleting
+//
+// [Tx.Tombstone] makes users invisible, in one commit; [Store.Clean] rewrites the blocks that hold them and
+// takes their IDs out of the dictionaries; [Store.Scrub] overwrites the pages that all this freed.
+package store

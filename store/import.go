@@ -1,0 +1,325 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring"
+	"github.com/apache/arrow/go/v15/arrow"
+)
+
+// ImportMode says what becomes of the rows that are there.
+type ImportMode string
+
+const (
+	// ImportFull replaces all rows of the dataset; the new ones are kept as given, exact repeats too.
+	ImportFull ImportMode = "FULL"
+	// ImportIncremental adds rows. A Users or Items row replaces all those of its key, and within one import the last
+	// one counts. An interaction that is equal to one that is there in every column is dropped.
+	ImportIncremental ImportMode = "INCREMENTAL"
+)
+
+// ImportResult counts what an import did.
+type ImportResult struct {
+	Read      int64 // rows given
+	Added     int64 // rows that are new
+	Replaced  int64 // rows that were there and are no longer: by key, or all of them in a full import
+	Duplicate int64 // rows dropped because they are there already, or come again later with the same key
+}
+
+// Import is an import in flight. Nothing of it is visible until Finish, and after an error nothing of it stays. It is
+// used by one goroutine. A group has one at a time: the caller takes care of that.
+type Import struct {
+	s       *Store
+	rec     importRecord
+	dataset Dataset
+	layout  *rowLayout
+	runs    runBuilder
+	result  ImportResult
+	ended   bool
+}
+
+// importRecord is what has to be known to roll an import back after a crash.
+type importRecord struct {
+	ID      uint32      `json:"id"`
+	Group   string      `json:"group"`
+	Type    DatasetType `json:"type"`
+	Layer   uint32      `json:"layer"`
+	GroupID uint32      `json:"groupId"`
+	Dataset uint32      `json:"dataset"`
+	Mode    ImportMode  `json:"mode"`
+}
+
+// BeginImport starts an import into a dataset. The caller must end it with Finish or Abort.
+func (s *Store) BeginImport(ctx context.Context, group string, t DatasetType, mode ImportMode) (*Import, error) {
+	if mode != ImportFull && mode != ImportIncremental {
+		return nil, fmt.Errorf("import mode %q is unknown: use %s or %s", mode, ImportFull, ImportIncremental)
+	}
+	im := &Import{s: s}
+	err := s.Update(ctx, func(tx *Tx) error {
+		var err error
+		if im.dataset, err = tx.Dataset(group, t); err != nil {
+			return err
+		}
+		im.rec = importRecord{
+			ID: tx.newID(), Group: group, Type: t, Layer: tx.newID(), GroupID: im.dataset.GroupID,
+			Dataset: im.dataset.ID, Mode: mode,
+		}
+		v, err := json.Marshal(im.rec)
+		if err != nil {
+			return err
+		}
+		key := appendUint32s(nil, im.rec.ID)
+		return putSealed(tx.b.Bucket(bucketImports), key, v)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("begin import: %w", err)
+	}
+	im.layout, err = newRowLayout(t, im.dataset.Fields)
+	if err == nil {
+		im.runs.spill, err = newSpillFile(s.path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("begin import: %w", err), im.Abort(ctx))
+	}
+	im.runs.layout, im.runs.hash = im.layout, s.hashID
+	return im, nil
+}
+
+// Append takes the rows of a record, whose columns are those of the dataset's schema in its order. It doesn't keep the
+// record or its buffers. Values are the caller's to check; keys must not be empty.
+func (im *Import) Append(rec arrow.Record) error {
+	b, err := newBatch(im.layout, rec)
+	if err != nil {
+		return err
+	}
+	for i := range int(rec.NumRows()) {
+		if err := im.runs.add(b, i); err != nil {
+			return err
+		}
+	}
+	im.result.Read += rec.NumRows()
+	return nil
+}
+
+// Finish sorts and stores the rows and makes them visible, all in one commit, which also runs commit, so that the
+// caller's record of the import is in it. progress, which may be nil, is called now and then with the rows stored so
+// far. When the final commit fails its outcome is unknown, and the caller has to look at its own record.
+func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit func(*Tx, ImportResult) error) (ImportResult, error) {
+	if err := im.runs.flush(); err != nil {
+		return im.result, err
+	}
+	w := newLayerWriter(im, progress)
+	if err := w.write(ctx); err != nil {
+		return im.result, err
+	}
+	err := im.s.Update(ctx, func(tx *Tx) error {
+		if err := im.publish(tx, w); err != nil {
+			return err
+		}
+		return commit(tx, im.result)
+	})
+	if err != nil {
+		return im.result, err
+	}
+	im.ended = true
+	im.s.pins.unpin(im.rec.ID)
+	return im.result, im.runs.spill.close()
+}
+
+// publish makes the layer and the new ordinals visible.
+func (im *Import) publish(tx *Tx, w *layerWriter) error {
+	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates, 0
+	d, err := tx.Dataset(im.rec.Group, im.rec.Type)
+	if err != nil {
+		return err
+	}
+	epoch := tx.nextEpoch()
+	switch {
+	case im.rec.Mode == ImportFull:
+		for _, layer := range d.Layers {
+			n, err := tx.liveRows(d.ID, layer)
+			if err != nil {
+				return err
+			}
+			im.result.Replaced += n
+			if err := tx.discardLayer(epoch, d.ID, layer); err != nil {
+				return err
+			}
+		}
+		d.Layers = nil
+		if err := tx.setSweep(im.rec.Group); err != nil {
+			return err
+		}
+	case !im.layout.time:
+		keys, err := tx.layerKeys(d.ID, im.rec.Layer)
+		if err != nil {
+			return err
+		}
+		if im.result.Replaced, err = tx.killRows(d, keys); err != nil {
+			return err
+		}
+	}
+	if w.rows > 0 {
+		d.Layers = append(d.Layers, im.rec.Layer)
+	}
+	if err := tx.putDataset(d); err != nil {
+		return err
+	}
+	for _, kind := range []dictKind{dictUsers, dictItems} {
+		if err := tx.release(dictID{im.rec.GroupID, kind}, im.rec.ID); err != nil {
+			return err
+		}
+	}
+	return tx.b.Bucket(bucketImports).Delete(appendUint32s(nil, im.rec.ID))
+}
+
+// Abort removes what the import wrote. Calling it after Finish succeeded does nothing. The pages that it frees are
+// scrubbed by the next [Store.Scrub].
+func (im *Import) Abort(ctx context.Context) error {
+	if im.ended {
+		return nil
+	}
+	im.ended = true
+	err := im.runs.spill.close()
+	if rerr := im.s.rollbackImport(ctx, im.rec); rerr != nil {
+		im.ended = false // so that it can be tried again
+		err = errors.Join(err, fmt.Errorf("roll back import: %w", rerr))
+	}
+	im.s.pins.unpin(im.rec.ID)
+	return err
+}
+
+// rollbackImports removes what imports in flight at a crash wrote.
+func (s *Store) rollbackImports(ctx context.Context) (int, error) {
+	var recs []importRecord
+	err := s.View(ctx, func(tx *Tx) (err error) {
+		recs, err = tx.importRecords()
+		return err
+	})
+	for i := 0; err == nil && i < len(recs); i++ {
+		err = s.rollbackImport(ctx, recs[i])
+	}
+	return len(recs), err
+}
+
+func (tx *Tx) importRecords() (recs []importRecord, err error) {
+	err = tx.b.Bucket(bucketImports).ForEach(func(k, v []byte) error {
+		b, err := unseal("import record", k, v)
+		if err != nil {
+			return err
+		}
+		var rec importRecord
+		if err := json.Unmarshal(b, &rec); err != nil {
+			return &CorruptError{What: "import record", Problem: "can't be read", Err: err}
+		}
+		recs = append(recs, rec)
+		return nil
+	})
+	return recs, err
+}
+
+// rollbackImport is repeated from its beginning if it is interrupted, since the record goes last.
+func (s *Store) rollbackImport(ctx context.Context, rec importRecord) error {
+	published := false
+	err := s.View(ctx, func(tx *Tx) error {
+		published = tx.b.Bucket(bucketImports).Get(appendUint32s(nil, rec.ID)) == nil
+		return nil
+	})
+	if err != nil || published {
+		return err
+	}
+	for done := false; !done && err == nil; {
+		err = s.Update(ctx, func(tx *Tx) (err error) {
+			done, err = tx.dropLayer(rec.Dataset, rec.Layer)
+			return err
+		})
+	}
+	for _, kind := range []dictKind{dictUsers, dictItems} {
+		for done := false; !done && err == nil; {
+			err = s.Update(ctx, func(tx *Tx) (err error) {
+				done, err = tx.dropStaged(dictID{rec.GroupID, kind}, rec.ID)
+				return err
+			})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.Update(ctx, func(tx *Tx) error {
+		return tx.b.Bucket(bucketImports).Delete(appendUint32s(nil, rec.ID))
+	})
+}
+
+// dropStaged removes IDs that an import added, as many as fit a transaction, and says whether it removed the last.
+func (tx *Tx) dropStaged(d dictID, imp uint32) (done bool, err error) {
+	st, err := tx.dictState(d)
+	if err != nil {
+		return false, err
+	}
+	ords := roaring.New()
+	for _, r := range st.Staged {
+		if r.Import == imp {
+			ords.AddRange(uint64(r.From), uint64(r.To))
+		}
+	}
+	removed, err := tx.removeIDs(d, ords)
+	if err != nil {
+		return false, err
+	}
+	ords.AndNot(removed)
+	if ords.IsEmpty() {
+		return true, tx.release(d, imp)
+	}
+	rest := ords.Minimum() // the ordinals go from the least on
+	staged := st.Staged[:0]
+	for _, r := range st.Staged {
+		if r.Import == imp {
+			if r.To <= rest {
+				continue
+			}
+			r.From = max(r.From, rest)
+		}
+		staged = append(staged, r)
+	}
+	st.Staged = staged
+	return false, tx.putDictState(d, st)
+}
+
+// layerKeys returns the ordinals that have rows in a layer.
+func (tx *Tx) layerKeys(dataset, layer uint32) (*roaring.Bitmap, error) {
+	keys := roaring.New()
+	err := tx.eachFence(dataset, layer, func(_ []byte, f fence) error {
+		x, err := tx.readIndex(f.Block)
+		if err == nil {
+			keys.Or(x.ordinals)
+		}
+		return err
+	})
+	return keys, err
+}
+
+// liveRows counts the rows of a layer that aren't dead.
+func (tx *Tx) liveRows(dataset, layer uint32) (int64, error) {
+	var n int64
+	err := tx.eachFence(dataset, layer, func(_ []byte, f fence) error {
+		n += int64(f.Rows)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	prefix := layerKey(dataset, layer)
+	c := tx.b.Bucket(bucketTombs).Cursor()
+	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		dead, err := tx.tombstone(k)
+		if err != nil {
+			return 0, err
+		}
+		n -= int64(dead.GetCardinality())
+	}
+	return n, nil
+}

@@ -1,0 +1,313 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/expunge-db/expunge/store/internal/block"
+)
+
+const (
+	// resolveBatch is how many IDs are looked up, and added where they are new, in one transaction.
+	resolveBatch = 64 << 10
+	// stageBytes is about how many bytes of blocks one transaction of an import or a compaction writes.
+	stageBytes = 8 << 20
+	// blockRawBytes ends a block early, before its rows take more than this in memory.
+	blockRawBytes = 4 << 20
+	// progressRows is how often progress is told.
+	progressRows = 1 << 16
+)
+
+// layerWriter turns the sorted runs of an import into a layer: first all IDs get their ordinals, then the rows are
+// merged in the order of ordinals, encoded and stored.
+type layerWriter struct {
+	im       *Import
+	progress func(rows int64)
+	blocks   *blockBuilder
+	staged   []stagedBlock
+	size     int // bytes in staged
+	refs     itemCounts
+
+	// stored says that least and seq are those of the block staged last: a key with more rows than fit a block begins
+	// several.
+	stored     bool
+	least, seq uint32
+
+	rows, duplicates int64
+}
+
+type stagedBlock struct {
+	key []byte
+	e   *encodedBlock
+}
+
+func newLayerWriter(im *Import, progress func(int64)) *layerWriter {
+	if progress == nil {
+		progress = func(int64) {}
+	}
+	w := &layerWriter{im: im, progress: progress, refs: itemCounts{}}
+	w.blocks = newBlockBuilder(im.layout, im.s.info.Codec, im.s.opts.BlockRows)
+	return w
+}
+
+func (w *layerWriter) write(ctx context.Context) error {
+	im := w.im
+	runs := im.runs.runs
+	items := make([][]uint32, len(runs))
+	if im.layout.items {
+		res := newResolver(im, dictItems)
+		err := mergeIDs(im.runs.lists(func(r *run) section { return r.items }), false, func(c *idCursor, first bool) error {
+			return res.add(ctx, c, first, func(run int, _ rowGroup, ordinal uint32) error {
+				items[run] = append(items[run], ordinal) // a run's IDs come in the order of their places
+				return nil
+			})
+		})
+		if err == nil {
+			err = res.finish(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	groups := make([]*groupWriter, len(runs))
+	for i, r := range runs {
+		groups[i] = newGroupWriter(im.runs.spill, r)
+	}
+	res := newResolver(im, im.layout.dict)
+	err := mergeIDs(im.runs.lists(func(r *run) section { return r.keys }), true, func(c *idCursor, first bool) error {
+		return res.add(ctx, c, first, func(run int, g rowGroup, ordinal uint32) error {
+			g.ordinal = ordinal
+			return groups[run].add(g)
+		})
+	})
+	if err == nil {
+		err = res.finish(ctx)
+	}
+	for i := 0; err == nil && i < len(groups); i++ {
+		err = groups[i].finish()
+	}
+	if err != nil {
+		return err
+	}
+	return w.writeRows(ctx, groups, items)
+}
+
+// writeRows merges the rows, leaves out those that the import's mode drops, and stores the others.
+func (w *layerWriter) writeRows(ctx context.Context, groups []*groupWriter, items [][]uint32) error {
+	im := w.im
+	add := func(ordinal uint32, rec []byte) error { return w.addRow(ctx, ordinal, rec) }
+	last := lastOfKey{add: add}
+	if im.rec.Mode == ImportIncremental {
+		if im.layout.time {
+			existing, err := newExistingRows(ctx, im)
+			if err != nil {
+				return err
+			}
+			defer existing.close()
+			add = func(ordinal uint32, rec []byte) error {
+				seen, err := existing.seen(ctx, ordinal, rec)
+				if seen {
+					w.duplicates++
+				}
+				if seen || err != nil {
+					return err
+				}
+				return w.addRow(ctx, ordinal, rec)
+			}
+		} else {
+			add = last.next
+		}
+	}
+	if err := mergeRows(im.runs.spill, im.layout, im.runs.runs, groups, items, add); err != nil {
+		return err
+	}
+	if err := last.flush(); err != nil {
+		return err
+	}
+	w.duplicates += last.dropped
+	return w.finish(ctx)
+}
+
+// lastOfKey passes on the last row of each key.
+type lastOfKey struct {
+	add     func(ordinal uint32, rec []byte) error
+	ordinal uint32
+	rec     []byte
+	held    bool
+	dropped int64
+}
+
+func (l *lastOfKey) next(ordinal uint32, rec []byte) error {
+	if l.held && l.ordinal == ordinal {
+		l.dropped++
+	} else if err := l.flush(); err != nil {
+		return err
+	}
+	l.ordinal, l.rec, l.held = ordinal, append(l.rec[:0], rec...), true
+	return nil
+}
+
+func (l *lastOfKey) flush() error {
+	if !l.held {
+		return nil
+	}
+	l.held = false
+	return l.add(l.ordinal, l.rec)
+}
+
+func (w *layerWriter) addRow(ctx context.Context, ordinal uint32, rec []byte) error {
+	if w.im.layout.items {
+		w.refs.add(recordItem(rec))
+	}
+	if w.rows++; w.rows%progressRows == 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		w.progress(w.rows)
+	}
+	e, err := w.blocks.add(ordinal, rec)
+	if err != nil || e == nil {
+		return err
+	}
+	return w.stage(ctx, e)
+}
+
+// stage collects blocks and stores them by the transaction-full.
+func (w *layerWriter) stage(ctx context.Context, e *encodedBlock) error {
+	if w.stored && e.least == w.least {
+		w.seq++
+	} else {
+		w.stored, w.least, w.seq = true, e.least, 0
+	}
+	w.staged = append(w.staged, stagedBlock{fenceKey(w.im.rec.Dataset, w.im.rec.Layer, e.least, w.seq), e})
+	if w.size += e.size(); w.size < stageBytes {
+		return nil
+	}
+	return w.store(ctx)
+}
+
+func (w *layerWriter) store(ctx context.Context) error {
+	err := w.im.s.Update(ctx, func(tx *Tx) error {
+		for _, b := range w.staged {
+			if err := tx.putBlock(b.key, b.e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	clear(w.staged)
+	w.staged, w.size = w.staged[:0], 0
+	return err
+}
+
+func (w *layerWriter) finish(ctx context.Context) error {
+	e, err := w.blocks.flush()
+	if err != nil {
+		return err
+	}
+	if e != nil {
+		if err := w.stage(ctx, e); err != nil {
+			return err
+		}
+	}
+	if len(w.staged) > 0 {
+		if err := w.store(ctx); err != nil {
+			return err
+		}
+	}
+	w.progress(w.rows)
+	return w.storeRefs(ctx)
+}
+
+func (w *layerWriter) storeRefs(ctx context.Context) error {
+	nums := w.refs.chunks()
+	const perTx = stageBytes / (refSlots * 2)
+	for len(nums) > 0 {
+		n := min(perTx, len(nums))
+		err := w.im.s.Update(ctx, func(tx *Tx) error {
+			for _, num := range nums[:n] {
+				key := refKey(w.im.rec.Dataset, w.im.rec.Layer, num)
+				if err := putSealed(tx.b.Bucket(bucketItemRefs), key, encodeRefs(w.refs[num])); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		nums = nums[n:]
+	}
+	return nil
+}
+
+// blockBuilder collects rows in the order of ordinals and encodes them as blocks.
+type blockBuilder struct {
+	layout *rowLayout
+	codec  block.Codec
+	limit  int
+	enc    block.Encoder
+
+	cols  []block.Column
+	index *rowIndex
+	raw   int
+	least uint32
+	last  uint32
+}
+
+func newBlockBuilder(layout *rowLayout, codec Codec, limit int) *blockBuilder {
+	b := &blockBuilder{layout: layout, codec: block.Packed, limit: limit, cols: layout.newColumns(), index: newRowIndex()}
+	if codec == CodecNone {
+		b.codec = block.None
+	}
+	return b
+}
+
+// add appends a row, and returns the block that was full before it, if there is one.
+func (b *blockBuilder) add(ordinal uint32, rec []byte) (e *encodedBlock, err error) {
+	if int(b.index.rows()) >= b.limit || b.raw > 0 && b.raw+len(rec) > blockRawBytes {
+		if e, err = b.flush(); err != nil {
+			return nil, err
+		}
+	}
+	if b.index.rows() == 0 {
+		b.least = ordinal
+	}
+	b.last = ordinal
+	b.index.add(ordinal, 1)
+	b.raw += len(rec)
+	b.layout.appendRecord(b.cols, rec)
+	return e, nil
+}
+
+// flush encodes the rows collected so far; it returns nil if there are none.
+func (b *blockBuilder) flush() (*encodedBlock, error) {
+	if b.index.rows() == 0 {
+		return nil, nil
+	}
+	e, err := encodeBlock(&b.enc, b.codec, b.index, b.cols)
+	if err != nil {
+		return nil, err
+	}
+	for i := range b.cols {
+		b.cols[i].Reset()
+	}
+	b.index, b.raw = newRowIndex(), 0
+	return e, nil
+}
+
+func encodeBlock(enc *block.Encoder, codec block.Codec, x *rowIndex, cols []block.Column) (*encodedBlock, error) {
+	e := &encodedBlock{least: x.ordinals.Minimum(), greatest: x.ordinals.Maximum(), rows: x.rows()}
+	var err error
+	if e.data, err = enc.Append(nil, codec, int(e.rows), cols); err != nil {
+		return nil, fmt.Errorf("encode block: %w", err)
+	}
+	if e.index, err = x.encode(); err != nil {
+		return nil, fmt.Errorf("encode block: %w", err)
+	}
+	if e.size() > math.MaxUint32 {
+		return nil, fmt.Errorf("encode block: it takes more than 4 GiB")
+	}
+	return e, nil
+}

@@ -1,0 +1,248 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"github.com/expunge-db/expunge/store/internal/block"
+)
+
+// rowLayout says how the rows of a dataset are stored: the key column becomes the index of a block, and the others its
+// columns, TIMESTAMP first and ITEM_ID, as an ordinal, second where a dataset has them.
+type rowLayout struct {
+	fields []Field
+	key    int // the field that is the key
+	dict   dictKind
+	time   bool // cols[0] is TIMESTAMP, by which a key's rows are sorted
+	items  bool // cols[1] is ITEM_ID
+	cols   []storedColumn
+}
+
+type storedColumn struct {
+	field int
+	kind  block.Kind
+}
+
+// newRowLayout returns the layout of a dataset type with given columns, or what is wrong with them.
+func newRowLayout(t DatasetType, fields []Field) (*rowLayout, error) {
+	l := &rowLayout{fields: fields, key: -1, dict: dictUsers}
+	at := make(map[string]int, len(fields))
+	var errs []error
+	for i, f := range fields {
+		if _, ok := at[f.Name]; ok {
+			errs = append(errs, fmt.Errorf("column %s is there twice", f.Name))
+		}
+		at[f.Name] = i
+		if arrowTypes[f.Type] == nil {
+			errs = append(errs, fmt.Errorf("column %s has the unknown type %q", f.Name, f.Type))
+		}
+	}
+	require := func(name string, t FieldType) int {
+		i, ok := at[name]
+		if !ok || fields[i].Type != t || fields[i].Nullable {
+			errs = append(errs, fmt.Errorf("column %s of type %s, not null, is required", name, t))
+		}
+		return i
+	}
+	var first []int
+	switch t {
+	case Users:
+		l.key = require(ColumnUserID, TypeString)
+	case Items:
+		l.key, l.dict = require(ColumnItemID, TypeString), dictItems
+	case Interactions:
+		l.key = require(ColumnUserID, TypeString)
+		first = []int{require(ColumnTimestamp, TypeInt64), require(ColumnItemID, TypeString)}
+		l.time, l.items = true, true
+	default:
+		errs = append(errs, fmt.Errorf("dataset type %q is unknown: use %s, %s or %s", t, Users, Items, Interactions))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%s dataset: %w", t, err)
+	}
+	for _, i := range first {
+		l.cols = append(l.cols, storedColumn{field: i, kind: block.Int}) // ITEM_ID as its ordinal
+	}
+	for i, f := range fields {
+		if i == l.key || l.time && (i == first[0] || i == first[1]) {
+			continue
+		}
+		l.cols = append(l.cols, storedColumn{field: i, kind: storedKind(f.Type)})
+	}
+	return l, nil
+}
+
+func storedKind(t FieldType) block.Kind {
+	switch t {
+	case TypeFloat32:
+		return block.Float32
+	case TypeFloat64:
+		return block.Float64
+	case TypeString:
+		return block.String
+	default:
+		return block.Int
+	}
+}
+
+// newColumns returns empty columns for the rows of one block.
+func (l *rowLayout) newColumns() []block.Column {
+	cols := make([]block.Column, len(l.cols))
+	for i, c := range l.cols {
+		cols[i].Kind = c.kind
+	}
+	return cols
+}
+
+// A row that waits to be sorted is a record: its values one after the other in the order of the stored columns. An Int
+// takes 8 bytes, ITEM_ID 4 bytes (a code, later the ordinal), a float 4 or 8, a string its length as a varint and its
+// bytes; a value that can be null has a byte 0 or 1 before it. Two rows of one key are equal if their records are.
+
+// itemAt is where ITEM_ID lies in a record of a layout with items: after TIMESTAMP, which can't be null.
+const itemAt = 8
+
+// recordTime returns the TIMESTAMP of a record of a layout with time.
+func recordTime(rec []byte) int64 { return int64(binary.LittleEndian.Uint64(rec)) }
+
+func recordItem(rec []byte) uint32 { return binary.LittleEndian.Uint32(rec[itemAt:]) }
+
+func setRecordItem(rec []byte, v uint32) { binary.LittleEndian.PutUint32(rec[itemAt:], v) }
+
+// batch gives access to the columns of an Arrow record in the order of a layout.
+type batch struct {
+	layout *rowLayout
+	key    *array.String
+	item   *array.String
+	cols   []arrow.Array
+}
+
+// newBatch checks that rec has the columns of the layout and holds no null where the schema forbids it.
+func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
+	if int(rec.NumCols()) != len(l.fields) {
+		return nil, fmt.Errorf("record has %d columns and the dataset %d", rec.NumCols(), len(l.fields))
+	}
+	for i, f := range l.fields {
+		if rec.ColumnName(i) != f.Name || !arrow.TypeEqual(rec.Column(i).DataType(), arrowTypes[f.Type]) {
+			return nil, fmt.Errorf("column %d of the record is not %s of type %s", i+1, f.Name, f.Type)
+		}
+		if !f.Nullable && rec.Column(i).NullN() > 0 {
+			return nil, fmt.Errorf("column %s of the record holds nulls, which its schema forbids", f.Name)
+		}
+	}
+	b := &batch{layout: l, key: rec.Column(l.key).(*array.String)}
+	for _, c := range l.cols {
+		b.cols = append(b.cols, rec.Column(c.field))
+	}
+	if l.items {
+		b.item = b.cols[1].(*array.String)
+	}
+	return b, nil
+}
+
+// appendRow appends the record of row i, with item as the code of its ITEM_ID.
+func (b *batch) appendRow(dst []byte, i int, item uint32) []byte {
+	for n, col := range b.cols {
+		if n == 1 && b.layout.items {
+			dst = binary.LittleEndian.AppendUint32(dst, item)
+			continue
+		}
+		if b.layout.fields[b.layout.cols[n].field].Nullable {
+			if col.IsNull(i) {
+				dst = append(dst, 0)
+				continue
+			}
+			dst = append(dst, 1)
+		}
+		switch col := col.(type) {
+		case *array.Int64:
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(col.Value(i)))
+		case *array.Int32:
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(int64(col.Value(i))))
+		case *array.Boolean:
+			v := uint64(0)
+			if col.Value(i) {
+				v = 1
+			}
+			dst = binary.LittleEndian.AppendUint64(dst, v)
+		case *array.Float32:
+			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(col.Value(i)))
+		case *array.Float64:
+			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(col.Value(i)))
+		case *array.String:
+			s := col.Value(i)
+			dst = binary.AppendUvarint(dst, uint64(len(s)))
+			dst = append(dst, s...)
+		}
+	}
+	return dst
+}
+
+// appendRecord appends a record to the columns of a block; its ITEM_ID is an ordinal.
+func (l *rowLayout) appendRecord(cols []block.Column, rec []byte) {
+	for n := range cols {
+		col := &cols[n]
+		if n == 1 && l.items {
+			col.AppendInt(int64(binary.LittleEndian.Uint32(rec)))
+			rec = rec[4:]
+			continue
+		}
+		if l.fields[l.cols[n].field].Nullable {
+			null := rec[0] == 0
+			if rec = rec[1:]; null {
+				col.AppendNull()
+				continue
+			}
+		}
+		switch col.Kind {
+		case block.Int:
+			col.AppendInt(int64(binary.LittleEndian.Uint64(rec)))
+			rec = rec[8:]
+		case block.Float32:
+			col.AppendFloat32(math.Float32frombits(binary.LittleEndian.Uint32(rec)))
+			rec = rec[4:]
+		case block.Float64:
+			col.AppendFloat64(math.Float64frombits(binary.LittleEndian.Uint64(rec)))
+			rec = rec[8:]
+		case block.String:
+			size, used := binary.Uvarint(rec)
+			col.AppendString(rec[used : used+int(size)])
+			rec = rec[used+int(size):]
+		}
+	}
+}
+
+// recordOf appends the record of row i of a block's columns: the inverse of appendRecord.
+func (l *rowLayout) recordOf(dst []byte, cols []block.Column, i int) []byte {
+	for n := range cols {
+		col := &cols[n]
+		if n == 1 && l.items {
+			dst = binary.LittleEndian.AppendUint32(dst, uint32(col.Int[i]))
+			continue
+		}
+		if l.fields[l.cols[n].field].Nullable {
+			if col.IsNull(i) {
+				dst = append(dst, 0)
+				continue
+			}
+			dst = append(dst, 1)
+		}
+		switch col.Kind {
+		case block.Int:
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(col.Int[i]))
+		case block.Float32:
+			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(col.F32[i]))
+		case block.Float64:
+			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(col.F64[i]))
+		case block.String:
+			v := col.Value(i)
+			dst = binary.AppendUvarint(dst, uint64(len(v)))
+			dst = append(dst, v...)
+		}
+	}
+	return dst
+}

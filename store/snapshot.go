@@ -1,0 +1,348 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/RoaringBitmap/roaring"
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"github.com/expunge-db/expunge/store/internal/block"
+)
+
+// Snapshot is one consistent state of a dataset group, whatever commits meanwhile. It holds the list of blocks and
+// tombstones of its moment (about 40 bytes a block), and reads them in short transactions. While it is open nothing that
+// it can see is removed, so a deletion that began after it can't complete: release it. It may be used by several
+// goroutines.
+type Snapshot struct {
+	s        *Store
+	epoch    uint64
+	since    time.Time
+	datasets map[DatasetType]*datasetView
+	users    dictView
+	items    dictView
+	release  sync.Once
+}
+
+// datasetView is what a snapshot sees of a dataset.
+type datasetView struct {
+	Dataset
+	layout *rowLayout
+	layers [][]blockRef
+	rows   int64
+}
+
+// blockRef is a block as a snapshot sees it.
+type blockRef struct {
+	id              uint64
+	least, greatest uint32 // least is a lower bound
+	rows            uint32
+	dead            *roaring.Bitmap // nil if none
+}
+
+// Snapshot opens a snapshot of some datasets of a group, or of all that it has if none is named. Errors: [ErrNotFound].
+func (s *Store) Snapshot(ctx context.Context, group string, types ...DatasetType) (*Snapshot, error) {
+	sn := &Snapshot{s: s, since: time.Now(), datasets: make(map[DatasetType]*datasetView)}
+	// A lease has to be in the table before anything that it can see may be removed: nothing is removed between the
+	// beginning of the transaction and the entry, since removing looks into the table.
+	s.leases.mu.Lock()
+	locked := true
+	unlock := func() {
+		if locked {
+			locked = false
+			s.leases.mu.Unlock()
+		}
+	}
+	err := s.View(ctx, func(tx *Tx) error {
+		sn.epoch = tx.Epoch()
+		s.leases.held[sn] = struct{}{}
+		unlock()
+		return sn.capture(tx, group, types)
+	})
+	unlock()
+	if err != nil {
+		sn.Release()
+		return nil, err
+	}
+	return sn, nil
+}
+
+func (sn *Snapshot) capture(tx *Tx, group string, types []DatasetType) error {
+	g, err := tx.Group(group)
+	if err != nil {
+		return err
+	}
+	if sn.users, err = tx.dictView(dictID{g.ID, dictUsers}, 0); err != nil {
+		return err
+	}
+	if sn.items, err = tx.dictView(dictID{g.ID, dictItems}, 0); err != nil {
+		return err
+	}
+	datasets, err := tx.Datasets(group)
+	if err != nil {
+		return err
+	}
+	for _, d := range datasets {
+		if len(types) > 0 && !slices.Contains(types, d.Type) {
+			continue
+		}
+		v := &datasetView{Dataset: d}
+		if v.layout, err = newRowLayout(d.Type, d.Fields); err != nil {
+			return err
+		}
+		for _, layer := range d.Layers {
+			refs, rows, err := tx.captureLayer(d.ID, layer)
+			if err != nil {
+				return err
+			}
+			v.layers = append(v.layers, refs)
+			v.rows += rows
+		}
+		sn.datasets[d.Type] = v
+	}
+	for _, t := range types {
+		if sn.datasets[t] == nil {
+			return fmt.Errorf("dataset %s of group %s: %w", t, group, ErrNotFound)
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) captureLayer(dataset, layer uint32) (refs []blockRef, rows int64, err error) {
+	prefix := layerKey(dataset, layer)
+	tombs := tx.b.Bucket(bucketTombs).Cursor()
+	next, _ := tombs.Seek(prefix)
+	err = tx.eachFence(dataset, layer, func(key []byte, f fence) error {
+		ref := blockRef{id: f.Block, least: uint32At(key, 2), greatest: f.Greatest, rows: f.Rows}
+		rows += int64(f.Rows)
+		if next != nil && bytes.Equal(next, key) {
+			dead, err := tx.tombstone(key)
+			if err != nil {
+				return err
+			}
+			ref.dead = dead
+			rows -= int64(dead.GetCardinality())
+			next, _ = tombs.Next()
+		}
+		refs = append(refs, ref)
+		return nil
+	})
+	return refs, rows, err
+}
+
+// Release ends the snapshot's lease. Releasing it again does nothing.
+func (sn *Snapshot) Release() { sn.release.Do(func() { sn.s.leases.end(sn) }) }
+
+// Epoch returns the epoch that the snapshot is of.
+func (sn *Snapshot) Epoch() uint64 { return sn.epoch }
+
+// Rows returns the number of rows that Scan returns for a dataset type; 0 if it isn't in the snapshot.
+func (sn *Snapshot) Rows(t DatasetType) int64 {
+	if v := sn.datasets[t]; v != nil {
+		return v.rows
+	}
+	return 0
+}
+
+// Schema returns the Arrow schema of a dataset's records, or nil if it isn't in the snapshot.
+func (sn *Snapshot) Schema(t DatasetType) *arrow.Schema {
+	if v := sn.datasets[t]; v != nil {
+		return v.ArrowSchema()
+	}
+	return nil
+}
+
+// Scan yields the rows of a dataset as records of some thousand rows, layer by layer, in each sorted by the key's ordinal
+// and TIMESTAMP. The caller releases each record; its buffers are its own and stay valid after the snapshot has ended.
+// After an error nothing more is yielded.
+func (sn *Snapshot) Scan(ctx context.Context, t DatasetType) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		v := sn.datasets[t]
+		if v == nil {
+			yield(nil, fmt.Errorf("dataset %s: %w", t, ErrNotFound))
+			return
+		}
+		r := newRecordBuilder(sn, v)
+		for _, layer := range v.layers {
+			for _, ref := range layer {
+				if ref.dead != nil && ref.dead.GetCardinality() == uint64(ref.rows) {
+					continue
+				}
+				d, err := sn.readBlock(ctx, v, ref, nil)
+				var rec arrow.Record
+				if err == nil {
+					rec, err = r.record(ctx, d)
+				}
+				if !yield(rec, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Rows of one key: what Scan would yield of it, as one record, or nil if there are none. A USER_ID is asked for in Users
+// and Interactions datasets, an ITEM_ID in Items datasets. The caller releases the record.
+func (sn *Snapshot) RowsOf(ctx context.Context, t DatasetType, id []byte) (arrow.Record, error) {
+	v := sn.datasets[t]
+	if v == nil {
+		return nil, fmt.Errorf("dataset %s: %w", t, ErrNotFound)
+	}
+	ordinal, ok, err := sn.ordinal(ctx, v.layout.dict, id)
+	if err != nil || !ok {
+		return nil, err
+	}
+	all := newDecodedBlock(v.layout)
+	err = sn.eachBlockOf(ctx, v, ordinal, func(d *decodedBlock) { all.append(d) })
+	if err != nil || all.rows() == 0 {
+		return nil, err
+	}
+	return newRecordBuilder(sn, v).record(ctx, all)
+}
+
+func (sn *Snapshot) ordinal(ctx context.Context, kind dictKind, id []byte) (ordinal uint32, ok bool, err error) {
+	view := &sn.users
+	if kind == dictItems {
+		view = &sn.items
+	}
+	err = sn.s.View(ctx, func(tx *Tx) error {
+		ordinal, ok, err = tx.lookup(view).ordinal(sn.s.hashID(id), id)
+		return err
+	})
+	return ordinal, ok, err
+}
+
+// eachBlockOf calls fn with the live rows of one key, block by block.
+func (sn *Snapshot) eachBlockOf(ctx context.Context, v *datasetView, ordinal uint32, fn func(*decodedBlock)) error {
+	for _, layer := range v.layers {
+		i := sort.Search(len(layer), func(i int) bool { return layer[i].greatest >= ordinal })
+		for ; i < len(layer) && layer[i].least <= ordinal; i++ {
+			d, err := sn.readBlock(ctx, v, layer[i], &ordinal)
+			if err != nil {
+				return err
+			}
+			if d.rows() > 0 {
+				fn(d)
+			}
+		}
+	}
+	return nil
+}
+
+// eachRowOf calls fn for each live row of one key.
+func (sn *Snapshot) eachRowOf(ctx context.Context, t DatasetType, ordinal uint32, fn func(d *decodedBlock, row int)) error {
+	return sn.eachBlockOf(ctx, sn.datasets[t], ordinal, func(d *decodedBlock) {
+		for i := range d.rows() {
+			fn(d, i)
+		}
+	})
+}
+
+// decodedBlock is rows in memory: copies, with the ordinals of their keys.
+type decodedBlock struct {
+	keys   []uint32 // ordinals, ascending within what came from one block
+	counts []uint32 // rows of each
+	cols   []block.Column
+	n      int
+}
+
+func newDecodedBlock(l *rowLayout) *decodedBlock { return &decodedBlock{cols: l.newColumns()} }
+
+func (d *decodedBlock) rows() int { return d.n }
+
+func (d *decodedBlock) addKey(ordinal, rows uint32) {
+	d.n += int(rows)
+	if n := len(d.keys); n > 0 && d.keys[n-1] == ordinal {
+		d.counts[n-1] += rows
+		return
+	}
+	d.keys = append(d.keys, ordinal)
+	d.counts = append(d.counts, rows)
+}
+
+func (d *decodedBlock) append(src *decodedBlock) {
+	for i, k := range src.keys {
+		d.addKey(k, src.counts[i])
+	}
+	for i := range d.cols {
+		d.cols[i].AppendRange(&src.cols[i], 0, src.n)
+	}
+}
+
+// readBlock decodes the live rows of a block, or of one ordinal in it.
+func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef, only *uint32) (*decodedBlock, error) {
+	d := newDecodedBlock(v.layout)
+	err := sn.s.View(ctx, func(tx *Tx) error {
+		x, err := tx.readIndex(ref.id)
+		if err != nil {
+			return err
+		}
+		if only != nil && !x.ordinals.Contains(*only) {
+			return nil
+		}
+		data, err := tx.readData(ref.id, v.layout, x)
+		if err != nil {
+			return err
+		}
+		return d.read(data, x, ref.dead, only)
+	})
+	return d, err
+}
+
+// read adds the rows of a stored block that aren't dead, or those of one ordinal.
+func (d *decodedBlock) read(data *block.Block, x *rowIndex, dead *roaring.Bitmap, only *uint32) error {
+	live := x
+	from, to := uint32(0), x.rows()
+	if only != nil {
+		from, to = x.find(*only)
+		live = newRowIndex()
+		n := to - from
+		if dead != nil {
+			n -= countRange(dead, from, to)
+		}
+		if n > 0 {
+			live.add(*only, n)
+		}
+	} else if dead != nil {
+		live = x.without(dead)
+	}
+	it := live.ordinals.Iterator()
+	for i := 0; it.HasNext(); i++ {
+		a, b := live.at(i)
+		d.addKey(it.Next(), b-a)
+	}
+	for a := range liveRuns(from, to, dead) {
+		for i := range d.cols {
+			if err := data.Read(i, int(a[0]), int(a[1]), &d.cols[i]); err != nil {
+				return &CorruptError{What: "block", Problem: "a column can't be read", Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// liveRuns yields the runs [from, to) of rows that are not dead.
+func liveRuns(from, to uint32, dead *roaring.Bitmap) iter.Seq[[2]uint32] {
+	return func(yield func([2]uint32) bool) {
+		if dead != nil {
+			it := dead.Iterator()
+			it.AdvanceIfNeeded(from)
+			for it.HasNext() && it.PeekNext() < to {
+				row := it.Next()
+				if row > from && !yield([2]uint32{from, row}) {
+					return
+				}
+				from = row + 1
+			}
+		}
+		if from < to {
+			yield([2]uint32{from, to})
+		}
+	}
+}

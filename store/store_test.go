@@ -1,0 +1,279 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testFields = map[DatasetType][]Field{
+	Users: {{Name: "USER_ID", Type: TypeString}, {Name: "AGE", Type: TypeInt32, Nullable: true}, {Name: "CITY", Type: TypeString, Nullable: true}},
+	Items: {{Name: "ITEM_ID", Type: TypeString}, {Name: "PRICE", Type: TypeFloat32}, {Name: "NEW", Type: TypeBool}},
+	Interactions: {{Name: "USER_ID", Type: TypeString}, {Name: "ITEM_ID", Type: TypeString}, {Name: "EVENT_TYPE", Type: TypeString},
+		{Name: "VALUE", Type: TypeFloat64, Nullable: true}, {Name: "TIMESTAMP", Type: TypeInt64}},
+}
+
+// row is a row in the order of its fields; nil is null.
+type row []any
+
+func (r row) String() string { return fmt.Sprint([]any(r)...) }
+
+// testStore opens a store in a folder of the test, and checks and closes it at the test's end.
+func testStore(t testing.TB, opts Options) *Store {
+	t.Helper()
+	return reopen(t, filepath.Join(t.TempDir(), "test.expunge"), opts)
+}
+
+func reopen(t testing.TB, path string, opts Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.Background()
+		if s.db == nil {
+			return
+		}
+		mustCheck(t, s)
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func mustCheck(t testing.TB, s *Store) {
+	t.Helper()
+	report, err := s.Check(context.Background())
+	if err := errors.Join(err, errors.Join(report.Problems...)); err != nil {
+		t.Error(err)
+	}
+}
+
+// createGroup makes a group with a dataset of each type.
+func createGroup(t testing.TB, s *Store, name string) {
+	t.Helper()
+	err := s.Update(context.Background(), func(tx *Tx) error {
+		now := time.Now()
+		if _, err := tx.CreateGroup(Group{Name: name, Created: now}); err != nil {
+			return err
+		}
+		for typ, fields := range testFields {
+			schema := name + "-" + string(typ)
+			if err := tx.CreateSchema(Schema{Name: schema, Fields: fields, Created: now}); err != nil {
+				return err
+			}
+			if _, err := tx.CreateDataset(Dataset{Group: name, Type: typ, Name: schema, Schema: schema, Created: now}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func record(typ DatasetType, rows []row) arrow.Record {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, arrowSchema(testFields[typ]))
+	defer b.Release()
+	for _, r := range rows {
+		for i, v := range r {
+			switch fb := b.Field(i).(type) {
+			case *array.StringBuilder:
+				if v == nil {
+					fb.AppendNull()
+				} else {
+					fb.Append(v.(string))
+				}
+			case *array.Int32Builder:
+				if v == nil {
+					fb.AppendNull()
+				} else {
+					fb.Append(int32(v.(int)))
+				}
+			case *array.Int64Builder:
+				fb.Append(int64(v.(int)))
+			case *array.Float32Builder:
+				fb.Append(float32(v.(float64)))
+			case *array.Float64Builder:
+				if v == nil {
+					fb.AppendNull()
+				} else {
+					fb.Append(v.(float64))
+				}
+			case *array.BooleanBuilder:
+				fb.Append(v.(bool))
+			}
+		}
+	}
+	return b.NewRecord()
+}
+
+// rowsOf is the inverse of record.
+func rowsOf(rec arrow.Record) (out []row) {
+	for i := range int(rec.NumRows()) {
+		var r row
+		for _, col := range rec.Columns() {
+			switch c := col.(type) {
+			case *array.String:
+				r = append(r, strings.Clone(c.Value(i)))
+			case *array.Int32:
+				r = append(r, int(c.Value(i)))
+			case *array.Int64:
+				r = append(r, int(c.Value(i)))
+			case *array.Float32:
+				r = append(r, math.Round(float64(c.Value(i))*1000)/1000)
+			case *array.Float64:
+				r = append(r, c.Value(i))
+			case *array.Boolean:
+				r = append(r, c.Value(i))
+			}
+			if col.IsNull(i) {
+				r[len(r)-1] = nil
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func importRows(t testing.TB, s *Store, group string, typ DatasetType, mode ImportMode, rows []row) ImportResult {
+	t.Helper()
+	ctx := context.Background()
+	im, err := s.BeginImport(ctx, group, typ, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := record(typ, rows)
+	defer rec.Release()
+	if err := im.Append(rec); err != nil {
+		t.Fatal(err)
+	}
+	res, err := im.Finish(ctx, nil, func(*Tx, ImportResult) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(ctx, group); err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func scanAll(t testing.TB, sn *Snapshot, typ DatasetType) (out []row) {
+	t.Helper()
+	for rec, err := range sn.Scan(context.Background(), typ) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, rowsOf(rec)...)
+		rec.Release()
+	}
+	return out
+}
+
+func scanSorted(t testing.TB, s *Store, group string, typ DatasetType) []string {
+	t.Helper()
+	sn, err := s.Snapshot(context.Background(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sn.Release()
+	rows := scanAll(t, sn, typ)
+	if int64(len(rows)) != sn.Rows(typ) {
+		t.Errorf("scan of %s gave %d rows and Rows says %d", typ, len(rows), sn.Rows(typ))
+	}
+	return sortedStrings(rows)
+}
+
+func sortedStrings(rows []row) []string {
+	out := make([]string, len(rows))
+	for i, r := range rows {
+		out[i] = r.String()
+	}
+	slices.Sort(out)
+	return out
+}
+
+// deleteUsers runs a deletion to its end.
+func deleteUsers(t testing.TB, s *Store, group string, job uint64, ids ...string) (total int64) {
+	t.Helper()
+	ctx := context.Background()
+	batches := uint32(0)
+	for batch := range slices.Chunk(ids, 3) {
+		err := s.StageUsers(ctx, group, job, batches, len(batch), func(i int) []byte { return []byte(batch[i]) }, func(*Tx, Staged) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches++
+	}
+	err := s.Tombstone(ctx, group, job, batches, func(_ *Tx, d Deleted) error {
+		for _, n := range d.Rows {
+			total += n
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
+func finishDeletion(t testing.TB, s *Store, group string, job uint64) {
+	t.Helper()
+	ctx := context.Background()
+	if _, _, err := s.Clean(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CheckGone(ctx, group, job); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DropStaged(ctx, job); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Scrub(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImportScanDelete(t *testing.T) {
+	s := testStore(t, Options{BlockRows: 7, Codec: CodecNone})
+	createGroup(t, s, "shop")
+	var users, inter []row
+	for u := range 20 {
+		users = append(users, row{fmt.Sprintf("user-%011d", u), u, nil})
+		for e := range 10 {
+			inter = append(inter, row{fmt.Sprintf("user-%011d", u), fmt.Sprintf("item-%d", e*u%17), "view", float64(e), 1000*e + u})
+		}
+	}
+	importRows(t, s, "shop", Users, ImportFull, users)
+	importRows(t, s, "shop", Interactions, ImportFull, inter)
+	if got, want := scanSorted(t, s, "shop", Interactions), sortedStrings(inter); !slices.Equal(got, want) {
+		t.Fatalf("scan gave %d rows, want %d", len(got), len(want))
+	}
+	mustCheck(t, s)
+	if n := deleteUsers(t, s, "shop", 1, "user-00000000003", "nobody", "user-00000000004", "user-00000000003"); n != 22 {
+		t.Fatalf("deleted %d rows, want 22", n)
+	}
+	mustCheck(t, s)
+	finishDeletion(t, s, "shop", 1)
+	mustCheck(t, s)
+	keep := slices.DeleteFunc(slices.Clone(inter), func(r row) bool { return r[0] == "user-00000000003" || r[0] == "user-00000000004" })
+	if got, want := scanSorted(t, s, "shop", Interactions), sortedStrings(keep); !slices.Equal(got, want) {
+		t.Fatalf("scan gave %d rows, want %d", len(got), len(want))
+	}
+}
