@@ -100,8 +100,11 @@ func Wanted(path string, size int64) (bool, error) {
 	if size == 0 && (strings.HasSuffix(path, "/") || strings.HasSuffix(path, "_$folder$")) {
 		return false, nil
 	}
-	if strings.HasSuffix(plainName(path), ".csv") {
-		return true, nil
+	name := strings.ToLower(path)
+	for _, ending := range []string{".csv", ".csv.gz", ".csv.zst"} {
+		if strings.HasSuffix(name, ending) {
+			return true, nil
+		}
 	}
 	return false, &Error{
 		File:    path,
@@ -111,10 +114,4 @@ func Wanted(path string, size int64) (bool, error) {
 
 func hidden(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
-}
-
-// plainName is the name in lower case without the ending of a compression.
-func plainName(path string) string {
-	name := strings.ToLower(path)
-	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 }

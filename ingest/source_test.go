@@ -255,3 +255,23 @@ func TestOpenCancel(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWanted(t *testing.T) {
+	for _, tt := range []struct {
+		path string
+		size int64
+		want bool
+	}{
+		{"a.csv", 0, true}, {"x/a.CSV.Gz", 1, true}, {"x/y/a.csv.zst", 1, true},
+		{"_a.csv", 1, false}, {".a", 1, false}, {"_x/a.txt", 1, false}, {"x/.y/a.csv", 1, false},
+		{"x/", 0, false}, {"x_$folder$", 0, false},
+	} {
+		if got, err := Wanted(tt.path, tt.size); got != tt.want || err != nil {
+			t.Errorf("%s: %v, %v", tt.path, got, err)
+		}
+	}
+	for _, path := range []string{"a", "x/", "csv", "a.csv.gz.zst", "a.csv.zst.gz", "a.csv.gz/", "a.csv.zip", ""} {
+		_, err := Wanted(path, 1)
+		wantError(t, err, path+": not a .csv")
+	}
+}

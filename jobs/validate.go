@@ -78,6 +78,21 @@ func (s Spec) Validate() error {
 	return v.err()
 }
 
+// ValidateName checks a name by the rules that the API has for the names of all resources. member is the field that the
+// error, an [ErrInvalid], is to name.
+func ValidateName(member, name string) error {
+	var v validation
+	v.text(member, name, 1, MaxName, namePattern, nameRule)
+	return v.err()
+}
+
+// ValidateTags checks the tags of one resource. The error is an [ErrInvalid] and lists every rule that is broken.
+func ValidateTags(tags []Tag) error {
+	var v validation
+	v.tags(tags)
+	return v.err()
+}
+
 // text checks a string's length in characters and its pattern.
 func (v *validation) text(member, value string, least, most int, pattern *regexp.Regexp, rule string) {
 	n := utf8.RuneCountInString(value)

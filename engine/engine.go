@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/expunge-db/expunge/jobs"
+	"github.com/expunge-db/expunge/store"
+)
+
+// Options says how to open an engine. The zero value of each field is its default.
+type Options struct {
+	// ReadOnly opens the store without changing a byte of it: no job is created, and none goes on.
+	ReadOnly bool
+	// LockTimeout is how long to wait for another process to let go of the store. 0 means 1 second, below 0 not at all.
+	LockTimeout time.Duration
+	// Codec is how rows are encoded when the store is created. "" means [CodecPacked]; [CodecNone] leaves every value in
+	// plain bytes, for auditors who want to search the file.
+	Codec Codec
+	// Region and Account are part of every ARN; both are fixed when the store is created. "" means us-east-1 and
+	// 000000000000.
+	Region, Account string
+	// MaxSize is the most bytes that the store's file may grow to. 0 means no limit but the disk's.
+	MaxSize int64
+	// Logger gets what goes on, never an ID or a row. nil discards.
+	Logger *slog.Logger
+}
+
+// Engine is an open store with its jobs. Its methods may be called from several goroutines.
+type Engine struct {
+	store   *store.Store
+	account jobs.Account
+	log     *slog.Logger
+	runner  *jobs.Runner // nil when read-only
+
+	mu       sync.Mutex
+	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu
+
+	// waiting is set while something that is deleted waits for snapshots to end. Only Finish uses it.
+	waiting bool
+	// started is set once Finish has run: the first one cleans what an earlier process left. Only Finish uses it.
+	started bool
+}
+
+// Open opens the store at path, and creates it unless opts.ReadOnly is set. Unfinished jobs go on at once. Errors:
+// [ErrLocked] if another process has it open, [ErrNotStore], *[CorruptError], fs.ErrNotExist for a read-only store that
+// isn't there. The caller must Close the engine.
+func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	s, err := store.Open(ctx, path, store.Options{
+		ReadOnly: opts.ReadOnly, LockTimeout: opts.LockTimeout, Codec: opts.Codec, Region: opts.Region,
+		Account: opts.Account, MaxSize: opts.MaxSize, Logger: opts.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{store: s, log: opts.Logger, account: jobs.DefaultAccount(), progress: make(map[uint64]Progress)}
+	e.account.Region, e.account.ID = s.Info().Region, s.Info().Account
+	if opts.ReadOnly {
+		return e, nil
+	}
+	e.runner = jobs.NewRunner(jobDB{s}, worker{e}, opts.Logger)
+	// Jobs outlive the call that opened the engine: Close ends them.
+	if err := e.runner.Start(context.WithoutCancel(ctx)); err != nil {
+		return nil, errors.Join(fmt.Errorf("start jobs: %w", err), s.Close(ctx))
+	}
+	e.runner.Wake()
+	return e, nil
+}
+
+// Close stops the jobs, which go on when the store is opened again, waits for open snapshots until ctx ends, makes every
+// free page of the file read as zeros, and closes it. If ctx ends first the error is [ErrLeased]: release the snapshots
+// and call Close again. Closing a closed engine does nothing.
+func (e *Engine) Close(ctx context.Context) error {
+	if e.runner != nil {
+		e.runner.Stop()
+	}
+	return e.store.Close(ctx)
+}
+
+// Info returns what is fixed for the life of the store.
+func (e *Engine) Info() Info { return e.store.Info() }
+
+// jobDB lets package jobs keep its records in the store.
+type jobDB struct{ s *store.Store }
+
+func (db jobDB) View(ctx context.Context, fn func(jobs.Tx) error) error {
+	return db.s.View(ctx, func(tx *store.Tx) error { return fn(jobTx{tx.KV()}) })
+}
+
+func (db jobDB) Update(ctx context.Context, fn func(jobs.Tx) error) error {
+	return db.s.Update(ctx, func(tx *store.Tx) error { return fn(jobTx{tx.KV()}) })
+}
+
+// jobTx is a transaction of the store as package jobs wants it.
+type jobTx struct{ store.KV }
+
+func (tx jobTx) Ascend(prefix []byte, fn func(key, value []byte) error) error {
+	return unlessStopped(tx.KV.Ascend(prefix, fn))
+}
+
+func (tx jobTx) Descend(prefix []byte, fn func(key, value []byte) error) error {
+	return unlessStopped(tx.KV.Descend(prefix, fn))
+}
+
+func unlessStopped(err error) error {
+	if errors.Is(err, jobs.ErrStop) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"github.com/expunge-db/expunge/ingest"
+	"github.com/expunge-db/expunge/store"
+)
+
+// Snapshot is one consistent state of a dataset group, whatever is imported and deleted meanwhile. A deletion that began
+// after it can't complete before it is released. It may be used by several goroutines.
+type Snapshot struct {
+	e  *Engine
+	sn *store.Snapshot
+}
+
+// Snapshot opens a snapshot of some datasets of a group, or of all that it has if none is named. The caller must release
+// it. Errors: [ErrNotFound].
+func (e *Engine) Snapshot(ctx context.Context, group string, types ...DatasetType) (*Snapshot, error) {
+	sn, err := e.store.Snapshot(ctx, e.groupName(group), types...)
+	if err != nil {
+		return nil, mapError(err)
+	}
+	return &Snapshot{e, sn}, nil
+}
+
+// Release ends the snapshot; releasing it again does nothing.
+func (s *Snapshot) Release() {
+	s.sn.Release()
+	if s.e.runner != nil {
+		s.e.runner.Wake() // a deletion may have waited for it
+	}
+}
+
+// Rows returns the number of rows that Scan returns for a dataset type.
+func (s *Snapshot) Rows(t DatasetType) int64 { return s.sn.Rows(t) }
+
+// Schema returns the Arrow schema of a dataset's records, or nil if the snapshot doesn't have it.
+func (s *Snapshot) Schema(t DatasetType) *arrow.Schema { return s.sn.Schema(t) }
+
+// Scan yields the rows of a dataset as Arrow records of up to some thousand rows. The rows of one user, in Items datasets
+// of one item, lie side by side and in the order of TIMESTAMP within what one import brought. The caller releases each
+// record; its buffers are its own. After an error nothing more is yielded.
+func (s *Snapshot) Scan(ctx context.Context, t DatasetType) iter.Seq2[arrow.Record, error] {
+	return s.sn.Scan(ctx, t)
+}
+
+// UserRows returns the rows of one user in a Users or Interactions dataset as one record, or nil if there are none. In
+// an Items dataset it takes an ITEM_ID. The caller releases the record.
+func (s *Snapshot) UserRows(ctx context.Context, t DatasetType, id string) (arrow.Record, error) {
+	rec, err := s.sn.RowsOf(ctx, t, []byte(id))
+	return rec, mapError(err)
+}
+
+// Scan yields the rows of one dataset as they are when the loop begins; see [Snapshot.Scan]. Leaving the loop releases
+// its snapshot.
+func (e *Engine) Scan(ctx context.Context, group string, t DatasetType) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		sn, err := e.Snapshot(ctx, group, t)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer sn.Release()
+		for rec, err := range sn.Scan(ctx, t) {
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
+}
+
+// UserRows returns the rows that one user has now; see [Snapshot.UserRows].
+func (e *Engine) UserRows(ctx context.Context, group string, t DatasetType, id string) (arrow.Record, error) {
+	sn, err := e.Snapshot(ctx, group, t)
+	if err != nil {
+		return nil, err
+	}
+	defer sn.Release()
+	return sn.UserRows(ctx, t, id)
+}
+
+// DryRun is what a deletion job with the same list would report, if nothing changed in between.
+type DryRun struct {
+	Listed    int64 // IDs in the list
+	Matched   int64 // different users that the group has
+	Unknown   int64 // different IDs that it hasn't
+	Duplicate int64 // IDs that came before in the list
+	// Rows is how many rows of each dataset would be deleted. Their sum would be numDeleted.
+	Rows map[DatasetType]int64
+}
+
+// NumDeleted returns the sum of Rows.
+func (d DryRun) NumDeleted() (n int64) {
+	for _, rows := range d.Rows {
+		n += rows
+	}
+	return n
+}
+
+// DryRunDeletion finds out what a deletion job would delete, exactly, and changes nothing; the store may be open
+// read-only. Problems of the list are an *[InputError].
+func (e *Engine) DryRunDeletion(ctx context.Context, group, source string) (DryRun, error) {
+	src, err := ingest.Open(source, ingest.Recursive)
+	if err != nil {
+		return DryRun{}, ofKind(ErrInvalid, err)
+	}
+	d, err := e.store.BeginDryRun(ctx, e.groupName(group))
+	if err != nil {
+		return DryRun{}, mapError(err)
+	}
+	if err := addList(ctx, d, src); err != nil {
+		return DryRun{}, errors.Join(err, d.Abort())
+	}
+	res, err := d.Finish(ctx)
+	return DryRun(res), err
+}
+
+func addList(ctx context.Context, d *store.DryRun, src ingest.Source) error {
+	r, err := ingest.NewListReader(ctx, src)
+	if err != nil {
+		return err
+	}
+	var ids ingest.IDs
+	for err == nil {
+		if err = r.Read(&ids, listBatch); err == nil {
+			err = d.Add(ctx, ids.Len(), ids.At)
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return errors.Join(err, r.Close())
+}
+
+// Stats counts what is in the store.
+func (e *Engine) Stats(ctx context.Context) (Stats, error) { return e.store.Stats(ctx) }
+
+// Check looks for every inconsistency in the store, not only the first. It changes nothing and reads the whole store.
+func (e *Engine) Check(ctx context.Context) (CheckReport, error) { return e.store.Check(ctx) }
