@@ -78,7 +78,7 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 			return err
 		}
 	}
-	if len(ready) == 0 && e.started {
+	if len(ready) == 0 {
 		return nil
 	}
 	return e.complete(ctx, ready)
@@ -105,9 +105,6 @@ func (e *Engine) complete(ctx context.Context, ready []Job) error {
 		return err
 	}
 	e.log.Info("scrubbed", "pages", report.PagesZeroed, "bytes_written", report.BytesWritten, "bytes_punched", report.BytesPunched)
-	if len(ready) == 0 {
-		return nil
-	}
 	err = e.store.Update(ctx, func(tx *store.Tx) error {
 		for _, j := range ready {
 			_, err := jobs.Transition(jobTx{tx.KV()}, j.Seq, StatusInProgress, StatusCompleted, now(), func(j *Job) {

@@ -5,6 +5,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/expunge-db/expunge/store/internal/block"
 )
@@ -66,14 +70,68 @@ func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 		if err != nil {
 			return blocks, fmt.Errorf("plan compaction: %w", err)
 		}
-		for _, batch := range planCompaction(found, stageBytes) {
-			n, err := s.compactBatch(ctx, batch, layouts)
-			if blocks += n; err != nil {
-				return blocks, fmt.Errorf("compact: %w", err)
-			}
+		n, err := s.compactPlan(ctx, planCompaction(found, stageBytes), layouts)
+		if blocks += n; err != nil {
+			return blocks, fmt.Errorf("compact: %w", err)
 		}
 	}
 	return blocks, nil
+}
+
+// compactPlan rewrites the blocks of each batch of a plan in one transaction, and prepares the next batch meanwhile.
+func (s *Store) compactPlan(ctx context.Context, plan [][]candidate, layouts map[uint32]layoutOf) (blocks int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	ready := make(chan []rewritten)
+	g.Go(func() error {
+		defer close(ready)
+		for _, batch := range plan {
+			out, err := s.rewriteBatch(ctx, batch, layouts)
+			if err != nil {
+				return err
+			}
+			select {
+			case ready <- out:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for out := range ready {
+			n, err := s.replaceBatch(ctx, out, layouts)
+			if blocks += n; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return blocks, g.Wait()
+}
+
+// rewriteBatch encodes the blocks of a batch without their dead rows, on all processors.
+func (s *Store) rewriteBatch(ctx context.Context, batch []candidate, layouts map[uint32]layoutOf) ([]rewritten, error) {
+	out := make([]rewritten, len(batch))
+	g, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(batch)) {
+		g.Go(func() error {
+			var enc block.Encoder
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(batch) {
+					return nil
+				}
+				var err error
+				if out[i], err = s.rewrite(ctx, &enc, batch[i], layouts[uint32At(batch[i].key, 0)].layout); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return out, g.Wait()
 }
 
 // layoutOf is what a compaction has to know of a dataset.
@@ -101,21 +159,12 @@ func (tx *Tx) layouts(out map[uint32]layoutOf) error {
 type rewritten struct {
 	candidate
 	e    *encodedBlock // nil if no row is left
-	gone itemCounts
+	gone []uint32      // the items of the rows that go
 }
 
-// compactBatch rewrites some blocks in one transaction; the work is done before it begins. A block that changed
-// meanwhile is left for the next compaction.
-func (s *Store) compactBatch(ctx context.Context, batch []candidate, layouts map[uint32]layoutOf) (int, error) {
-	var enc block.Encoder
-	out := make([]rewritten, 0, len(batch))
-	for _, c := range batch {
-		r, err := s.rewrite(ctx, &enc, c, layouts[uint32At(c.key, 0)].layout)
-		if err != nil {
-			return 0, err
-		}
-		out = append(out, r)
-	}
+// replaceBatch puts rewritten blocks in the place of the old ones, in one transaction. A block that changed meanwhile is
+// left for the next compaction.
+func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[uint32]layoutOf) (int, error) {
 	n := 0
 	err := s.Update(ctx, func(tx *Tx) error {
 		n = 0
@@ -137,7 +186,9 @@ func (s *Store) compactBatch(ctx context.Context, batch []candidate, layouts map
 			if gone[id] == nil {
 				gone[id] = itemCounts{}
 			}
-			gone[id].merge(r.gone)
+			for _, ordinal := range r.gone {
+				gone[id].add(ordinal)
+			}
 			n++
 		}
 		for id, counts := range gone {
@@ -165,11 +216,13 @@ func (tx *Tx) replaceBlock(epoch uint64, r rewritten) error {
 
 // rewrite encodes a block without its dead rows, and counts the items that these referred to.
 func (s *Store) rewrite(ctx context.Context, enc *block.Encoder, c candidate, l *rowLayout) (rewritten, error) {
-	r := rewritten{candidate: c, gone: itemCounts{}}
+	r := rewritten{candidate: c}
 	if l == nil {
 		return r, &CorruptError{What: blockName(c.fence.Block), Problem: "its dataset is missing"}
 	}
 	live := newDecodedBlock(l)
+	live.reserve(int(c.fence.Rows))
+	defer live.free()
 	var left *rowIndex
 	err := s.View(ctx, func(tx *Tx) error {
 		x, err := tx.readIndex(c.fence.Block)
@@ -196,7 +249,7 @@ func (s *Store) rewrite(ctx context.Context, enc *block.Encoder, c candidate, l 
 			}
 			it := dead.Iterator()
 			for it.HasNext() {
-				r.gone.add(uint32(items.Int[it.Next()]))
+				r.gone = append(r.gone, uint32(items.Int[it.Next()]))
 			}
 		}
 		return live.read(data, x, dead, nil)
@@ -212,17 +265,6 @@ func (s *Store) rewrite(ctx context.Context, enc *block.Encoder, c candidate, l 
 	return r, err
 }
 
-func (c itemCounts) merge(more itemCounts) {
-	for num, chunk := range more {
-		if c[num] == nil {
-			c[num] = new([refSlots]uint32)
-		}
-		for slot, n := range chunk {
-			c[num][slot] += n
-		}
-	}
-}
-
 // discardLayer lets a layer go that the dataset has no longer.
 func (tx *Tx) discardLayer(epoch uint64, dataset, layer uint32) error {
 	return tx.b.Bucket(bucketGarbage).Put(appendUint32s(uint64Key(epoch), dataset, layer), nil)
@@ -230,7 +272,11 @@ func (tx *Tx) discardLayer(epoch uint64, dataset, layer uint32) error {
 
 // dropGarbage removes the discarded layers that no snapshot sees.
 func (s *Store) dropGarbage(ctx context.Context) error {
-	for more := true; more; {
+	more, err := s.hasAny(ctx, bucketGarbage)
+	if err != nil {
+		return err
+	}
+	for more {
 		err := s.Update(ctx, func(tx *Tx) error {
 			b := tx.b.Bucket(bucketGarbage)
 			k, _ := b.Cursor().First()
@@ -300,7 +346,11 @@ func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 // reclaim removes retired blocks that no snapshot is old enough to see, and returns how many.
 func (s *Store) reclaim(ctx context.Context) (int, error) {
 	total := 0
-	for more := true; more; {
+	more, err := s.hasAny(ctx, bucketRetired)
+	if err != nil {
+		return 0, err
+	}
+	for more {
 		err := s.Update(ctx, func(tx *Tx) error {
 			oldest := s.leases.oldest(math.MaxUint64)
 			b := tx.b.Bucket(bucketRetired)
@@ -327,4 +377,14 @@ func (s *Store) reclaim(ctx context.Context) (int, error) {
 		}
 	}
 	return total, nil
+}
+
+// hasAny reports whether a bucket holds a key: where there is nothing to do, no commit is made.
+func (s *Store) hasAny(ctx context.Context, bucket []byte) (any bool, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		k, _ := tx.b.Bucket(bucket).Cursor().First()
+		any = k != nil
+		return nil
+	})
+	return any, err
 }

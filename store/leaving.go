@@ -68,20 +68,18 @@ func (tx *Tx) putLeaving(key []byte, bm *roaring.Bitmap) error {
 func (s *Store) purge(ctx context.Context, users, items uint64) error {
 	s.pins.finding.Lock()
 	defer s.pins.finding.Unlock()
-	for {
-		more := false
-		err := s.Update(ctx, func(tx *Tx) (err error) {
+	more, err := s.hasAny(ctx, bucketLeaving)
+	for err == nil && more {
+		err = s.Update(ctx, func(tx *Tx) (err error) {
 			oldest := s.leases.oldest(math.MaxUint64)
 			more, err = tx.purgeSome(map[dictKind]uint64{dictUsers: min(users, oldest), dictItems: min(items, oldest)})
 			return err
 		})
-		if err != nil {
-			return fmt.Errorf("purge dictionaries: %w", err)
-		}
-		if !more {
-			return nil
-		}
 	}
+	if err != nil {
+		return fmt.Errorf("purge dictionaries: %w", err)
+	}
+	return nil
 }
 
 // purgeSome purges the first of the ordinals that may go, as many as fit a transaction, and reports whether it found

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -12,7 +14,8 @@ import (
 	"github.com/expunge-db/expunge/store/internal/block"
 )
 
-// recordBuilder makes Arrow records of decoded rows, with IDs in place of ordinals.
+// recordBuilder makes Arrow records of decoded rows, with IDs in place of ordinals. It may be used by several
+// goroutines.
 type recordBuilder struct {
 	v           *datasetView
 	schema      *arrow.Schema
@@ -20,9 +23,9 @@ type recordBuilder struct {
 }
 
 func newRecordBuilder(sn *Snapshot, v *datasetView) *recordBuilder {
-	r := &recordBuilder{v: v, schema: v.ArrowSchema(), items: newIDReader(sn.s, sn.items.id)}
+	r := &recordBuilder{v: v, schema: v.ArrowSchema(), items: newIDReader(sn.s, sn.items)}
 	if r.keys = r.items; v.layout.dict == dictUsers {
-		r.keys = newIDReader(sn.s, sn.users.id)
+		r.keys = newIDReader(sn.s, sn.users)
 	}
 	return r
 }
@@ -37,31 +40,59 @@ func (r *recordBuilder) record(ctx context.Context, d *decodedBlock) (arrow.Reco
 			}
 		}
 	}()
-	var keys, items stringBuffers
-	if err := r.keys.each(ctx, d.keys, func(i int, id []byte) {
-		for range d.counts[i] {
-			keys.append(id)
-		}
-	}); err != nil {
+	var err error
+	if cols[r.v.layout.key], err = r.keyArray(ctx, d); err != nil {
 		return nil, err
 	}
-	cols[r.v.layout.key] = keys.array(d.n, nil, 0)
 	for i, c := range r.v.layout.cols {
 		col := &d.cols[i]
 		if i == 1 && r.v.layout.items {
-			ordinals := make([]uint32, d.n)
-			for n, v := range col.Int {
-				ordinals[n] = uint32(v)
-			}
-			if err := r.items.each(ctx, ordinals, func(_ int, id []byte) { items.append(id) }); err != nil {
+			if cols[c.field], err = r.itemArray(ctx, col.Int); err != nil {
 				return nil, err
 			}
-			cols[c.field] = items.array(d.n, nil, 0)
 			continue
 		}
 		cols[c.field] = toArray(r.v.layout.fields[c.field].Type, col, d.n)
 	}
 	return array.NewRecord(r.schema, cols, int64(d.n)), nil
+}
+
+// keyArray returns the column of keys: each ID as often as it has rows.
+func (r *recordBuilder) keyArray(ctx context.Context, d *decodedBlock) (arrow.Array, error) {
+	ids := make([][]byte, len(d.keys))
+	size := 0
+	for i, k := range d.keys {
+		id, err := r.keys.id(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = id
+		size += len(id) * int(d.counts[i])
+	}
+	s := newStringBuffers(d.n, size)
+	at, row := 0, 1
+	for i, id := range ids {
+		for range d.counts[i] {
+			at += copy(s.data[at:], id)
+			s.offsets[row] = int32(at)
+			row++
+		}
+	}
+	return s.array(nil, 0), nil
+}
+
+// itemArray returns the column of items.
+func (r *recordBuilder) itemArray(ctx context.Context, ordinals []int64) (arrow.Array, error) {
+	s := newStringBuffers(len(ordinals), 0)
+	for i, o := range ordinals {
+		id, err := r.items.id(ctx, uint32(o))
+		if err != nil {
+			return nil, err
+		}
+		s.data = append(s.data, id...)
+		s.offsets[i+1] = int32(len(s.data))
+	}
+	return s.array(nil, 0), nil
 }
 
 // toArray makes an Arrow array over the buffers of a column.
@@ -70,19 +101,22 @@ func toArray(t FieldType, col *block.Column, n int) arrow.Array {
 	var values *memory.Buffer
 	switch t {
 	case TypeString:
-		s := stringBuffers{offsets: make([]int32, 1, n+1), data: col.Bytes}
-		for _, end := range col.Ends {
-			s.offsets = append(s.offsets, int32(end))
+		s := newStringBuffers(n, 0)
+		buffers.put(s.data)
+		s.data = col.Bytes
+		for i, end := range col.Ends {
+			s.offsets[i+1] = int32(end)
 		}
-		return s.array(n, valid, nulls)
+		buffers.put(arrow.Uint32Traits.CastToBytes(col.Ends))
+		return s.array(valid, nulls)
 	case TypeInt64:
-		values = memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(col.Int))
+		values = buffers.wrap(arrow.Int64Traits.CastToBytes(col.Int))
 	case TypeInt32:
-		vs := make([]int32, n)
+		vs := arrow.Int32Traits.CastFromBytes(buffers.get(4 * n)[:4*n])
 		for i, v := range col.Int {
 			vs[i] = int32(v)
 		}
-		values = memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(vs))
+		values = buffers.wrap(arrow.Int32Traits.CastToBytes(vs))
 	case TypeBool:
 		bits := make([]byte, bitutil.BytesForBits(int64(n)))
 		for i, v := range col.Int {
@@ -90,16 +124,22 @@ func toArray(t FieldType, col *block.Column, n int) arrow.Array {
 		}
 		values = memory.NewBufferBytes(bits)
 	case TypeFloat32:
-		values = memory.NewBufferBytes(arrow.Float32Traits.CastToBytes(col.F32))
+		values = buffers.wrap(arrow.Float32Traits.CastToBytes(col.F32))
 	case TypeFloat64:
-		values = memory.NewBufferBytes(arrow.Float64Traits.CastToBytes(col.F64))
+		values = buffers.wrap(arrow.Float64Traits.CastToBytes(col.F64))
 	}
 	return newArray(arrowTypes[t], n, []*memory.Buffer{valid, values}, nulls)
 }
 
-func newArray(t arrow.DataType, n int, buffers []*memory.Buffer, nulls int) arrow.Array {
-	data := array.NewData(t, n, buffers, nil, nulls, 0)
+// newArray makes an array that owns the buffers.
+func newArray(t arrow.DataType, n int, owned []*memory.Buffer, nulls int) arrow.Array {
+	data := array.NewData(t, n, owned, nil, nulls, 0)
 	defer data.Release()
+	for _, b := range owned {
+		if b != nil {
+			b.Release() // data has taken its own reference
+		}
+	}
 	return array.MakeFromData(data)
 }
 
@@ -111,84 +151,82 @@ func validity(col *block.Column, n int) (*memory.Buffer, int) {
 	return memory.NewBufferBytes(bits), n - bitutil.CountSetBits(bits, 0, n)
 }
 
-// stringBuffers collects the values of an Arrow string column.
+// stringBuffers are the values of an Arrow string column.
 type stringBuffers struct {
-	offsets []int32
+	offsets []int32 // n+1, the first 0
 	data    []byte
 }
 
-func (s *stringBuffers) append(v []byte) {
-	if s.offsets == nil {
-		s.offsets = append(s.offsets, 0)
+// newStringBuffers returns buffers of n values, with size bytes of data to be filled.
+func newStringBuffers(n, size int) stringBuffers {
+	s := stringBuffers{
+		offsets: arrow.Int32Traits.CastFromBytes(buffers.get(4 * (n + 1))[:4*(n+1)]),
+		data:    buffers.get(max(size, 8*n))[:size],
 	}
-	s.data = append(s.data, v...)
-	s.offsets = append(s.offsets, int32(len(s.data)))
+	s.offsets[0] = 0
+	return s
 }
 
-func (s *stringBuffers) array(n int, valid *memory.Buffer, nulls int) arrow.Array {
-	if s.offsets == nil {
-		s.offsets = []int32{0}
-	}
-	offsets := memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(s.offsets))
-	return newArray(arrow.BinaryTypes.String, n, []*memory.Buffer{valid, offsets, memory.NewBufferBytes(s.data)}, nulls)
+func (s *stringBuffers) array(valid *memory.Buffer, nulls int) arrow.Array {
+	offsets := buffers.wrap(arrow.Int32Traits.CastToBytes(s.offsets))
+	return newArray(arrow.BinaryTypes.String, len(s.offsets)-1, []*memory.Buffer{valid, offsets, buffers.wrap(s.data)}, nulls)
 }
 
 // idCacheBytes bounds what an idReader keeps.
-const idCacheBytes = 32 << 20
+const idCacheBytes = 64 << 20
 
-// idReader turns ordinals into IDs. It keeps the chunks that it read, and forgets all of them when they exceed
-// idCacheBytes: a dictionary that is larger is read in the order of ordinals by those who have many to ask for.
+// idReader turns the ordinals that a snapshot sees into IDs. It keeps the chunks that it read, and forgets all of them
+// when they exceed idCacheBytes. It may be used by several goroutines.
 type idReader struct {
 	s      *Store
 	dict   dictID
-	chunks map[uint32]reverseChunk // copies
-	bytes  int
+	chunks []atomic.Pointer[reverseChunk] // copies, by number
+	bytes  atomic.Int64
+	mu     sync.Mutex // held to forget
 }
 
-func newIDReader(s *Store, d dictID) *idReader {
-	return &idReader{s: s, dict: d, chunks: make(map[uint32]reverseChunk)}
+func newIDReader(s *Store, v dictView) *idReader {
+	return &idReader{s: s, dict: v.id, chunks: make([]atomic.Pointer[reverseChunk], (v.state.Next+reverseSlots-1)/reverseSlots)}
 }
 
-// each calls fn for each ordinal with its ID, which is valid during the call. An ordinal without ID is a
-// *[CorruptError]: rows hold only ordinals that the dictionary has.
-func (r *idReader) each(ctx context.Context, ordinals []uint32, fn func(i int, id []byte)) error {
-	if r.bytes > idCacheBytes {
-		clear(r.chunks)
-		r.bytes = 0
-	}
-	var missing []uint32
-	asked := make(map[uint32]bool)
-	for _, o := range ordinals {
-		num := o / reverseSlots
-		if _, ok := r.chunks[num]; !ok && !asked[num] {
-			asked[num] = true
-			missing = append(missing, num)
-		}
-	}
-	if len(missing) > 0 {
-		err := r.s.View(ctx, func(tx *Tx) error {
-			for _, num := range missing {
-				c, err := tx.readReverse(r.dict, num)
-				if err != nil {
-					return err
-				}
-				c.heap = append([]byte(nil), c.heap...)
-				r.chunks[num] = c
-				r.bytes += len(c.heap) + 4*len(c.ends)
+// id returns the ID of an ordinal; it stays valid. An ordinal without ID is a *[CorruptError]: rows hold only ordinals
+// that the dictionary has.
+func (r *idReader) id(ctx context.Context, ordinal uint32) ([]byte, error) {
+	num := ordinal / reverseSlots
+	if int(num) < len(r.chunks) {
+		c := r.chunks[num].Load()
+		if c == nil {
+			var err error
+			if c, err = r.load(ctx, num); err != nil {
+				return nil, err
 			}
-			return nil
-		})
-		if err != nil {
-			return err
+		}
+		if id := c.id(int(ordinal % reverseSlots)); id != nil {
+			return id, nil
 		}
 	}
-	for i, o := range ordinals {
-		c := r.chunks[o/reverseSlots]
-		id := c.id(int(o % reverseSlots))
-		if id == nil {
-			return &CorruptError{What: r.dict.String(), Problem: fmt.Sprintf("a row refers to ordinal %d, which has no ID", o)}
-		}
-		fn(i, id)
+	return nil, &CorruptError{What: r.dict.String(), Problem: fmt.Sprintf("a row refers to ordinal %d, which has no ID", ordinal)}
+}
+
+func (r *idReader) load(ctx context.Context, num uint32) (*reverseChunk, error) {
+	var c reverseChunk
+	err := r.s.View(ctx, func(tx *Tx) (err error) {
+		c, err = tx.readReverse(r.dict, num)
+		c.heap = append([]byte(nil), c.heap...)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	size := int64(len(c.heap) + 4*len(c.ends))
+	if r.bytes.Add(size) > idCacheBytes {
+		r.mu.Lock()
+		for i := range r.chunks {
+			r.chunks[i].Store(nil)
+		}
+		r.bytes.Store(size)
+		r.mu.Unlock()
+	}
+	r.chunks[num].Store(&c)
+	return &c, nil
 }

@@ -168,22 +168,7 @@ func (sn *Snapshot) Scan(ctx context.Context, t DatasetType) iter.Seq2[arrow.Rec
 			yield(nil, fmt.Errorf("dataset %s: %w", t, ErrNotFound))
 			return
 		}
-		r := newRecordBuilder(sn, v)
-		for _, layer := range v.layers {
-			for _, ref := range layer {
-				if ref.dead != nil && ref.dead.GetCardinality() == uint64(ref.rows) {
-					continue
-				}
-				d, err := sn.readBlock(ctx, v, ref, nil)
-				var rec arrow.Record
-				if err == nil {
-					rec, err = r.record(ctx, d)
-				}
-				if !yield(rec, err) || err != nil {
-					return
-				}
-			}
-		}
+		sn.scan(ctx, v, yield)
 	}
 }
 
@@ -254,6 +239,35 @@ type decodedBlock struct {
 
 func newDecodedBlock(l *rowLayout) *decodedBlock { return &decodedBlock{cols: l.newColumns()} }
 
+// reserve makes room for rows from the pool of scans.
+func (d *decodedBlock) reserve(rows int) {
+	for i := range d.cols {
+		switch c := &d.cols[i]; c.Kind {
+		case block.Int:
+			c.Int = arrow.Int64Traits.CastFromBytes(buffers.get(8 * rows)[:8*rows])[:0]
+		case block.Float32:
+			c.F32 = arrow.Float32Traits.CastFromBytes(buffers.get(4 * rows)[:4*rows])[:0]
+		case block.Float64:
+			c.F64 = arrow.Float64Traits.CastFromBytes(buffers.get(8 * rows)[:8*rows])[:0]
+		case block.String:
+			c.Ends = arrow.Uint32Traits.CastFromBytes(buffers.get(4 * rows)[:4*rows])[:0]
+			c.Bytes = buffers.get(8 * rows)
+		}
+	}
+}
+
+// free gives the memory of the columns back to the pool. Nothing may refer to it any more.
+func (d *decodedBlock) free() {
+	for i := range d.cols {
+		c := &d.cols[i]
+		buffers.put(arrow.Int64Traits.CastToBytes(c.Int))
+		buffers.put(arrow.Float32Traits.CastToBytes(c.F32))
+		buffers.put(arrow.Float64Traits.CastToBytes(c.F64))
+		buffers.put(arrow.Uint32Traits.CastToBytes(c.Ends))
+		buffers.put(c.Bytes)
+	}
+}
+
 func (d *decodedBlock) rows() int { return d.n }
 
 func (d *decodedBlock) addKey(ordinal, rows uint32) {
@@ -278,6 +292,9 @@ func (d *decodedBlock) append(src *decodedBlock) {
 // readBlock decodes the live rows of a block, or of one ordinal in it.
 func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef, only *uint32) (*decodedBlock, error) {
 	d := newDecodedBlock(v.layout)
+	if only == nil {
+		d.reserve(int(ref.rows))
+	}
 	err := sn.s.View(ctx, func(tx *Tx) error {
 		x, err := tx.readIndex(ref.id)
 		if err != nil {

@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/apache/arrow/go/v15/arrow"
+)
+
+// scanAhead is how many blocks each goroutine of a scan may be ahead of its reader: enough that neither waits, and few
+// enough that memory stays small.
+const scanAhead = 2
+
+// scanned is a block of a scan on its way to the reader.
+type scanned struct {
+	rec arrow.Record
+	err error
+}
+
+// scan yields the records of all blocks in order. Blocks are decoded ahead by as many goroutines as there are
+// processors; all of them have ended when it returns.
+func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.Record, error) bool) {
+	refs := v.blocks()
+	if len(refs) == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := newRecordBuilder(sn, v)
+	workers := min(runtime.GOMAXPROCS(0), len(refs))
+	// ahead holds, in the order of blocks, where each block's record will come.
+	ahead := make(chan chan scanned, workers*scanAhead)
+	type task struct {
+		ref blockRef
+		out chan scanned
+	}
+	tasks := make(chan task)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(ahead)
+		defer close(tasks)
+		for _, ref := range refs {
+			t := task{ref, make(chan scanned, 1)}
+			select {
+			case ahead <- t.out:
+			case <-ctx.Done():
+				return
+			}
+			tasks <- t // the workers take every task, also when ctx has ended
+		}
+	})
+	for range workers {
+		wg.Go(func() {
+			for t := range tasks {
+				rec, err := sn.scanBlock(ctx, v, r, t.ref)
+				t.out <- scanned{rec, err}
+			}
+		})
+	}
+	defer func() {
+		cancel()
+		for out := range ahead {
+			if s := <-out; s.rec != nil {
+				s.rec.Release()
+			}
+		}
+		wg.Wait()
+	}()
+	for out := range ahead {
+		s := <-out
+		if !yield(s.rec, s.err) || s.err != nil {
+			return
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		yield(nil, err)
+	}
+}
+
+func (sn *Snapshot) scanBlock(ctx context.Context, v *datasetView, r *recordBuilder, ref blockRef) (arrow.Record, error) {
+	d, err := sn.readBlock(ctx, v, ref, nil)
+	if err != nil {
+		return nil, err
+	}
+	return r.record(ctx, d)
+}
+
+// blocks returns the blocks with rows that aren't dead, layer by layer.
+func (v *datasetView) blocks() (refs []blockRef) {
+	for _, layer := range v.layers {
+		for _, ref := range layer {
+			if ref.dead == nil || ref.dead.GetCardinality() < uint64(ref.rows) {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	return refs
+}
