@@ -77,12 +77,8 @@ func (e *Engine) Scan(ctx context.Context, group string, t DatasetType) iter.Seq
 
 // UserRows returns the rows that one user has now; see [Snapshot.UserRows].
 func (e *Engine) UserRows(ctx context.Context, group string, t DatasetType, id string) (arrow.Record, error) {
-	sn, err := e.Snapshot(ctx, group, t)
-	if err != nil {
-		return nil, err
-	}
-	defer sn.Release()
-	return sn.UserRows(ctx, t, id)
+	rec, err := e.store.RowsOf(ctx, e.groupName(group), t, []byte(id))
+	return rec, mapError(err)
 }
 
 // DryRun is what a deletion job with the same list would report, if nothing changed in between.

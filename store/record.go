@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -22,12 +23,25 @@ type recordBuilder struct {
 	keys, items *idReader
 }
 
-func newRecordBuilder(sn *Snapshot, v *datasetView) *recordBuilder {
-	r := &recordBuilder{v: v, schema: v.ArrowSchema(), items: newIDReader(sn.s, sn.items)}
+// newRecordBuilder returns a builder for a dataset. IDs are read with read, which is called from the goroutines that use
+// the builder.
+func newRecordBuilder(v *datasetView, users, items *dictView, read readChunk) *recordBuilder {
+	r := &recordBuilder{v: v, schema: v.ArrowSchema(), items: newIDReader(items, read)}
 	if r.keys = r.items; v.layout.dict == dictUsers {
-		r.keys = newIDReader(sn.s, sn.users)
+		r.keys = newIDReader(users, read)
 	}
 	return r
+}
+
+func (sn *Snapshot) recordBuilder(v *datasetView) *recordBuilder {
+	return newRecordBuilder(v, &sn.users, &sn.items, func(ctx context.Context, d dictID, num uint32) (c reverseChunk, err error) {
+		err = sn.s.View(ctx, func(tx *Tx) error {
+			c, err = tx.readReverse(d, num)
+			c.heap = bytes.Clone(c.heap)
+			return err
+		})
+		return c, err
+	})
 }
 
 // record makes a record that takes over the buffers of d.
@@ -178,15 +192,18 @@ const idCacheBytes = 64 << 20
 // idReader turns the ordinals that a snapshot sees into IDs. It keeps the chunks that it read, and forgets all of them
 // when they exceed idCacheBytes. It may be used by several goroutines.
 type idReader struct {
-	s      *Store
 	dict   dictID
+	read   readChunk
 	chunks []atomic.Pointer[reverseChunk] // copies, by number
 	bytes  atomic.Int64
 	mu     sync.Mutex // held to forget
 }
 
-func newIDReader(s *Store, v dictView) *idReader {
-	return &idReader{s: s, dict: v.id, chunks: make([]atomic.Pointer[reverseChunk], (v.state.Next+reverseSlots-1)/reverseSlots)}
+// readChunk reads a chunk of IDs that stays valid for as long as the builder is used.
+type readChunk func(ctx context.Context, d dictID, num uint32) (reverseChunk, error)
+
+func newIDReader(v *dictView, read readChunk) *idReader {
+	return &idReader{dict: v.id, read: read, chunks: make([]atomic.Pointer[reverseChunk], (v.state.Next+reverseSlots-1)/reverseSlots)}
 }
 
 // id returns the ID of an ordinal; it stays valid. An ordinal without ID is a *[CorruptError]: rows hold only ordinals
@@ -209,12 +226,7 @@ func (r *idReader) id(ctx context.Context, ordinal uint32) ([]byte, error) {
 }
 
 func (r *idReader) load(ctx context.Context, num uint32) (*reverseChunk, error) {
-	var c reverseChunk
-	err := r.s.View(ctx, func(tx *Tx) (err error) {
-		c, err = tx.readReverse(r.dict, num)
-		c.heap = append([]byte(nil), c.heap...)
-		return err
-	})
+	c, err := r.read(ctx, r.dict, num)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ type Options struct {
 	// Region and Account are part of every ARN; both are fixed when the store is created. "" means us-east-1 and
 	// 000000000000.
 	Region, Account string
-	// BlockRows is the most rows that a new block gets. 0 means 8192.
+	// BlockRows is the most rows that a new block gets. 0 means 4096.
 	BlockRows int
 	// MaxSize is the most bytes that the file may grow to. 0 means no limit but the disk's.
 	MaxSize int64
@@ -47,7 +47,7 @@ const (
 )
 
 const (
-	defaultBlockRows = 8192
+	defaultBlockRows = 4096
 	maxBlockRows     = 65535
 	// initialMmapSize is address space, not memory. A commit that outgrows the map has to wait for every reader.
 	initialMmapSize = 64 << 30
