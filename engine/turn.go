@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/apache/arrow/go/v15/arrow"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/expunge-db/expunge/ingest"
 	"github.com/expunge-db/expunge/jobs"
 	"github.com/expunge-db/expunge/store"
@@ -209,7 +212,7 @@ func (e *Engine) importTurn(ctx context.Context, job Job) error {
 }
 
 func (e *Engine) importRows(ctx context.Context, job Job, r *ingest.DatasetReader, im *store.Import) error {
-	err := e.readRows(job, r, im)
+	err := e.readRows(ctx, job, r, im)
 	rows := r.Progress().Rows
 	if err := errors.Join(err, r.Close()); err != nil {
 		return err
@@ -229,21 +232,38 @@ func (e *Engine) importRows(ctx context.Context, job Job, r *ingest.DatasetReade
 	return err
 }
 
-func (e *Engine) readRows(job Job, r *ingest.DatasetReader, im *store.Import) error {
-	for {
-		p := r.Progress()
-		e.setProgress(job.Seq, Progress{Step: StepReading, Done: p.BytesRead, Total: p.BytesTotal, Unit: "bytes"})
-		rec, err := r.Next()
-		if err == io.EOF {
-			return nil
+// readRows parses the next rows while the store takes the last ones.
+func (e *Engine) readRows(ctx context.Context, job Job, r *ingest.DatasetReader, im *store.Import) error {
+	g, ctx := errgroup.WithContext(ctx)
+	parsed := make(chan arrow.Record) // without a buffer: a record holds until the one after the next is asked for
+	g.Go(func() error {
+		defer close(parsed)
+		for {
+			p := r.Progress()
+			e.setProgress(job.Seq, Progress{Step: StepReading, Done: p.BytesRead, Total: p.BytesTotal, Unit: "bytes"})
+			rec, err := r.Next()
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			select {
+			case parsed <- rec:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		if err != nil {
-			return err
+	})
+	g.Go(func() error {
+		for rec := range parsed {
+			if err := im.Append(rec); err != nil {
+				return err
+			}
 		}
-		if err := im.Append(rec); err != nil {
-			return err
-		}
-	}
+		return nil
+	})
+	return g.Wait()
 }
 
 // datasetSchema returns the schema of a dataset as the reader of its files wants it.

@@ -33,11 +33,18 @@ type DatasetReader struct {
 	stream  *stream
 	schema  *Schema
 	arrow   *arrow.Schema
-	columns []*column
-	order   []int // the schema's field for each column of the files; nil before the first header
+	sets    [2]columnSet // filled in turn
+	turn    int
+	columns []*column // of the set whose turn it is
+	order   []int     // the schema's field for each column of the files; nil before the first header
 	first   string
-	last    arrow.Record // what Next returned
-	err     error        // what Next returns from now on
+	err     error // what Next returns from now on
+}
+
+// columnSet is the buffers of one record.
+type columnSet struct {
+	columns []*column
+	record  arrow.Record // over them, or nil
 }
 
 // NewDatasetReader lists the source's files. It opens none of them yet. ctx
@@ -49,8 +56,10 @@ func NewDatasetReader(ctx context.Context, src Source, schema *Schema) (*Dataset
 	}
 	r := &DatasetReader{stream: s, schema: schema, arrow: schema.Arrow()}
 	rules := rulesOf(schema.Type)
-	for _, f := range schema.Fields {
-		r.columns = append(r.columns, newColumn(f, rules.isID(f.Name)))
+	for i := range r.sets {
+		for _, f := range schema.Fields {
+			r.sets[i].columns = append(r.sets[i].columns, newColumn(f, rules.isID(f.Name)))
+		}
 	}
 	return r, nil
 }
@@ -59,17 +68,21 @@ func NewDatasetReader(ctx context.Context, src Source, schema *Schema) (*Dataset
 // file, in the order of the schema's fields. io.EOF is the end of all files.
 //
 // The record belongs to the reader, which uses its buffers again: it holds until
-// the next call of Next or Close, and Retain doesn't prolong that. Copy what is
-// to be kept, and don't Release. String columns are arrow.String; a column has a
+// the call of Next after the next one, or Close, so that one record can be worked
+// on while the next is read. Retain doesn't prolong that. Copy what is to be kept,
+// and don't Release. String columns are arrow.String; a column has a
 // null bitmap only if the batch has nulls in it.
 //
 // After an error the rows read since the last record are lost, and every later
 // call returns the same error. Problems with the files are an [Error].
 func (r *DatasetReader) Next() (arrow.Record, error) {
-	r.release()
 	if r.err != nil {
 		return nil, r.err
 	}
+	r.turn = 1 - r.turn
+	set := &r.sets[r.turn]
+	set.release()
+	r.columns = set.columns
 	for _, c := range r.columns {
 		c.reset()
 	}
@@ -84,12 +97,12 @@ func (r *DatasetReader) Next() (arrow.Record, error) {
 	for i, c := range r.columns {
 		arrays[i] = c.array()
 	}
-	r.last = array.NewRecord(r.arrow, arrays, int64(rows))
+	set.record = array.NewRecord(r.arrow, arrays, int64(rows))
 	for _, a := range arrays {
 		a.Release() // the record holds them
 	}
 	r.stream.rows.Add(int64(rows))
-	return r.last, nil
+	return set.record, nil
 }
 
 // readRows fills the columns. It returns io.EOF at the end of the last file.
@@ -193,20 +206,22 @@ func (r *DatasetReader) readHeader() error {
 // the records that Next returned.
 func (r *DatasetReader) Progress() Progress { return r.stream.progress() }
 
-// Close ends the last record's life and closes the file that is open. Calling it
+// Close ends the life of all records and closes the file that is open. Calling it
 // again does nothing.
 func (r *DatasetReader) Close() error {
-	r.release()
+	for i := range r.sets {
+		r.sets[i].release()
+	}
 	if r.err == nil {
 		r.err = errors.New("read dataset: reader is closed")
 	}
 	return r.stream.close()
 }
 
-func (r *DatasetReader) release() {
-	if r.last != nil {
-		r.last.Release()
-		r.last = nil
+func (s *columnSet) release() {
+	if s.record != nil {
+		s.record.Release()
+		s.record = nil
 	}
 }
 
