@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/expunge-db/expunge/jobs"
@@ -34,17 +35,9 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 }
 
 // released returns the jobs that are past the point of no return, in the order of creation.
-func (e *Engine) released(ctx context.Context) (out []Job, err error) {
-	err = jobDB{e.store}.View(ctx, func(tx jobs.Tx) error {
-		open, err := jobs.Unfinished(tx)
-		for _, j := range open {
-			if j.Released {
-				out = append(out, j)
-			}
-		}
-		return err
-	})
-	return out, err
+func (e *Engine) released(ctx context.Context) ([]Job, error) {
+	open, err := e.unfinished(ctx)
+	return slices.DeleteFunc(open, func(j Job) bool { return !j.Released }), err
 }
 
 func (e *Engine) erase(ctx context.Context, released []Job) error {
@@ -94,6 +87,7 @@ func (e *Engine) leaseReason(epoch uint64) string {
 // complete scrubs the file and completes jobs of which nothing is left in live pages.
 func (e *Engine) complete(ctx context.Context, ready []Job) error {
 	for _, j := range ready {
+		e.setProgress(j.Seq, Progress{Step: StepScrubbing})
 		if j.Kind == jobs.KindDeletion {
 			if err := e.store.DropStaged(ctx, j.Seq); err != nil {
 				return err

@@ -22,6 +22,8 @@ type (
 	Tag = jobs.Tag
 	// Job is a deletion or import job.
 	Job = jobs.Job
+	// JobKind says what a job does. It is the kind in the job's ARN too.
+	JobKind = jobs.Kind
 	// JobStatus is PENDING, IN_PROGRESS, COMPLETED or FAILED.
 	JobStatus = jobs.Status
 	// Stats says what a store holds.
@@ -52,6 +54,12 @@ const (
 const (
 	ImportFull        = jobs.ModeFull
 	ImportIncremental = jobs.ModeIncremental
+)
+
+// The kinds of jobs.
+const (
+	KindDeletion = jobs.KindDeletion
+	KindImport   = jobs.KindImport
 )
 
 // The statuses of a job.
@@ -97,3 +105,7 @@ func ParseDatasetType(name string) (DatasetType, error) {
 	t, err := ingest.ParseDatasetType(name)
 	return DatasetType(t), err
 }
+
+// ValidateName checks a name by the rules for the names of groups, schemas, datasets and jobs: 1 to 63 letters, digits, -
+// and _, the first a letter or a digit. member is what the error, an [ErrInvalid], calls it.
+func ValidateName(member, name string) error { return jobs.ValidateName(member, name) }

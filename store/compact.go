@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
 	"runtime"
 	"sync/atomic"
 
@@ -52,9 +51,6 @@ func (tx *Tx) candidates(from []byte, limit int) (out []candidate, next []byte, 
 	return out, nil, nil
 }
 
-// compactPlanned is how many blocks are planned at a time.
-const compactPlanned = 4096
-
 // compact rewrites the blocks that hold dead rows without them.
 func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 	from := []byte{}
@@ -62,7 +58,7 @@ func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 		var found []candidate
 		layouts := make(map[uint32]layoutOf)
 		err := s.View(ctx, func(tx *Tx) (err error) {
-			if found, from, err = tx.candidates(from, compactPlanned); err != nil {
+			if found, from, err = tx.candidates(from, s.limits.compactPlanned); err != nil {
 				return err
 			}
 			return tx.layouts(layouts)
@@ -70,7 +66,7 @@ func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 		if err != nil {
 			return blocks, fmt.Errorf("plan compaction: %w", err)
 		}
-		n, err := s.compactPlan(ctx, planCompaction(found, stageBytes), layouts)
+		n, err := s.compactPlan(ctx, planCompaction(found, s.limits.stageBytes), layouts)
 		if blocks += n; err != nil {
 			return blocks, fmt.Errorf("compact: %w", err)
 		}
@@ -101,9 +97,16 @@ func (s *Store) compactPlan(ctx context.Context, plan [][]candidate, layouts map
 	})
 	g.Go(func() error {
 		for out := range ready {
-			n, err := s.replaceBatch(ctx, out, layouts)
-			if blocks += n; err != nil {
-				return err
+			for len(out) > 0 {
+				changed, err := s.replaceBatch(ctx, out, layouts)
+				if err != nil {
+					return err
+				}
+				blocks += len(out) - len(changed)
+				// Those that got more dead rows meanwhile again: the ones that they had must go now.
+				if out, err = s.rewriteBatch(ctx, changed, layouts); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -162,22 +165,22 @@ type rewritten struct {
 	gone []uint32      // the items of the rows that go
 }
 
-// replaceBatch puts rewritten blocks in the place of the old ones, in one transaction. A block that changed meanwhile is
-// left for the next compaction.
-func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[uint32]layoutOf) (int, error) {
-	n := 0
-	err := s.Update(ctx, func(tx *Tx) error {
-		n = 0
+// replaceBatch puts rewritten blocks in the place of the old ones, in one transaction. It returns the blocks whose
+// tombstones changed meanwhile, as they are now.
+func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[uint32]layoutOf) (changed []candidate, err error) {
+	err = s.Update(ctx, func(tx *Tx) error {
+		changed = nil
 		epoch := tx.nextEpoch()
 		type layerID struct{ dataset, layer uint32 }
 		gone := make(map[layerID]itemCounts)
 		for _, r := range out {
-			f := tx.b.Bucket(bucketFences).Get(r.key)
-			if f == nil || !bytes.Equal(tx.b.Bucket(bucketTombs).Get(r.key), r.tomb) {
+			now := tx.b.Bucket(bucketTombs).Get(r.key)
+			if now == nil { // its layer was removed
 				continue
 			}
-			if now, err := decodeFence(r.key, f); err != nil || now.Block != r.fence.Block {
-				return err
+			if !bytes.Equal(now, r.tomb) {
+				changed = append(changed, candidate{key: r.key, fence: r.fence, tomb: bytes.Clone(now)})
+				continue
 			}
 			if err := tx.replaceBlock(epoch, r); err != nil {
 				return err
@@ -189,7 +192,6 @@ func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[u
 			for _, ordinal := range r.gone {
 				gone[id].add(ordinal)
 			}
-			n++
 		}
 		for id, counts := range gone {
 			if err := tx.dropRefs(epoch, layouts[id.dataset].group, id.dataset, id.layer, counts); err != nil {
@@ -198,9 +200,10 @@ func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[u
 		}
 		return nil
 	})
-	return n, err
+	return changed, err
 }
 
+// replaceBlock needs no look at the fence: only compactions change a block under its key, and there is one at a time.
 func (tx *Tx) replaceBlock(epoch uint64, r rewritten) error {
 	if err := tx.b.Bucket(bucketTombs).Delete(r.key); err != nil {
 		return err
@@ -267,11 +270,11 @@ func (s *Store) rewrite(ctx context.Context, enc *block.Encoder, c candidate, l 
 
 // discardLayer lets a layer go that the dataset has no longer.
 func (tx *Tx) discardLayer(epoch uint64, dataset, layer uint32) error {
-	return tx.b.Bucket(bucketGarbage).Put(appendUint32s(uint64Key(epoch), dataset, layer), nil)
+	return putSealed(tx.b.Bucket(bucketGarbage), appendUint32s(uint64Key(epoch), dataset, layer), nil)
 }
 
-// dropGarbage removes the discarded layers that no snapshot sees.
-func (s *Store) dropGarbage(ctx context.Context) error {
+// dropGarbage removes the layers that were discarded up to an epoch that no snapshot is older than.
+func (s *Store) dropGarbage(ctx context.Context, upTo uint64) error {
 	more, err := s.hasAny(ctx, bucketGarbage)
 	if err != nil {
 		return err
@@ -279,10 +282,13 @@ func (s *Store) dropGarbage(ctx context.Context) error {
 	for more {
 		err := s.Update(ctx, func(tx *Tx) error {
 			b := tx.b.Bucket(bucketGarbage)
-			k, _ := b.Cursor().First()
-			if k == nil || uint64At(k) > s.leases.oldest(math.MaxUint64) {
+			k, v := b.Cursor().First()
+			if k == nil || uint64At(k) > upTo {
 				more = false
 				return nil
+			}
+			if _, err := unseal("list of discarded layers", k, v); err != nil {
+				return err
 			}
 			key := bytes.Clone(k)
 			done, err := tx.dropLayer(uint32At(key, 2), uint32At(key, 3))
@@ -298,16 +304,13 @@ func (s *Store) dropGarbage(ctx context.Context) error {
 	return nil
 }
 
-// dropPerTx is how many blocks of a layer one transaction drops: dropping frees pages and doesn't read them.
-const dropPerTx = 4096
-
 // dropLayer removes a layer that no snapshot sees, as much as fits a transaction, and says whether it removed the last.
 func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 	prefix := layerKey(dataset, layer)
 	var keys [][]byte
 	var ids []uint64
 	err = tx.eachFence(dataset, layer, func(key []byte, f fence) error {
-		if len(keys) < dropPerTx {
+		if len(keys) < tx.s.limits.dropPerTx {
 			keys, ids = append(keys, bytes.Clone(key)), append(ids, f.Block)
 		}
 		return nil
@@ -326,7 +329,7 @@ func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 			return false, err
 		}
 	}
-	if len(keys) == dropPerTx {
+	if len(keys) == tx.s.limits.dropPerTx {
 		return false, nil
 	}
 	refs := tx.b.Bucket(bucketItemRefs)
@@ -343,8 +346,8 @@ func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 	return true, nil
 }
 
-// reclaim removes retired blocks that no snapshot is old enough to see, and returns how many.
-func (s *Store) reclaim(ctx context.Context) (int, error) {
+// reclaim removes the blocks that were retired up to an epoch that no snapshot is older than, and returns how many.
+func (s *Store) reclaim(ctx context.Context, upTo uint64) (int, error) {
 	total := 0
 	more, err := s.hasAny(ctx, bucketRetired)
 	if err != nil {
@@ -352,15 +355,17 @@ func (s *Store) reclaim(ctx context.Context) (int, error) {
 	}
 	for more {
 		err := s.Update(ctx, func(tx *Tx) error {
-			oldest := s.leases.oldest(math.MaxUint64)
 			b := tx.b.Bucket(bucketRetired)
 			var keys [][]byte
 			c := b.Cursor()
-			k, _ := c.First()
-			for ; k != nil && uint64At(k) <= oldest && len(keys) < dropPerTx; k, _ = c.Next() {
+			k, v := c.First()
+			for ; k != nil && uint64At(k) <= upTo && len(keys) < s.limits.dropPerTx; k, v = c.Next() {
+				if _, err := unseal("list of retired blocks", k, v); err != nil {
+					return err
+				}
 				keys = append(keys, bytes.Clone(k))
 			}
-			more = len(keys) == dropPerTx
+			more = len(keys) == s.limits.dropPerTx
 			for _, key := range keys {
 				if err := tx.dropBlock(uint64At(key[8:])); err != nil {
 					return err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
 
 	"github.com/RoaringBitmap/roaring"
 )
@@ -63,16 +62,16 @@ func (tx *Tx) putLeaving(key []byte, bm *roaring.Bitmap) error {
 	return putSealed(tx.b.Bucket(bucketLeaving), key, v)
 }
 
-// purge takes the IDs that leave out of the dictionaries, up to an epoch each for users and items and as far as no older
-// snapshot is open. The caller has rewritten the blocks that hold users who left by then.
+// purge takes the IDs that leave out of the dictionaries, up to an epoch each for users and items that no snapshot is
+// older than. The caller has rewritten the blocks that hold users who left by then.
 func (s *Store) purge(ctx context.Context, users, items uint64) error {
 	s.pins.finding.Lock()
 	defer s.pins.finding.Unlock()
+	upTo := map[dictKind]uint64{dictUsers: users, dictItems: items}
 	more, err := s.hasAny(ctx, bucketLeaving)
 	for err == nil && more {
 		err = s.Update(ctx, func(tx *Tx) (err error) {
-			oldest := s.leases.oldest(math.MaxUint64)
-			more, err = tx.purgeSome(map[dictKind]uint64{dictUsers: min(users, oldest), dictItems: min(items, oldest)})
+			more, err = tx.purgeSome(upTo)
 			return err
 		})
 	}
