@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Engine struct {
 	account jobs.Account
 	log     *slog.Logger
 	runner  *jobs.Runner // nil when read-only
+	resumed []Job        // see Resumed
 
 	mu       sync.Mutex
 	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu
@@ -65,6 +67,10 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	if opts.ReadOnly {
 		return e, nil
 	}
+	// Before the runner starts, which may finish them at once.
+	if e.resumed, err = e.unfinished(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("read unfinished jobs: %w", err), s.Close(ctx))
+	}
 	e.runner = jobs.NewRunner(jobDB{s}, worker{e}, opts.Logger)
 	// Jobs outlive the call that opened the engine: Close ends them.
 	if err := e.runner.Start(context.WithoutCancel(ctx)); err != nil {
@@ -72,6 +78,19 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	}
 	e.runner.Wake()
 	return e, nil
+}
+
+// Resumed returns the jobs that an earlier process left unfinished and that went on when the engine was opened, as they
+// were then and in the order of creation. A read-only engine has none: it resumes nothing.
+func (e *Engine) Resumed() []Job { return slices.Clone(e.resumed) }
+
+// unfinished returns the jobs that are PENDING or IN_PROGRESS, in the order of creation.
+func (e *Engine) unfinished(ctx context.Context) (open []Job, err error) {
+	err = jobDB{e.store}.View(ctx, func(tx jobs.Tx) (err error) {
+		open, err = jobs.Unfinished(tx)
+		return err
+	})
+	return open, err
 }
 
 // Close stops the jobs, which go on when the store is opened again, waits for open snapshots until ctx ends, makes every

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/expunge-db/expunge/jobs"
@@ -24,7 +25,12 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 	for _, j := range released {
 		e.setProgress(j.Seq, Progress{Step: StepErasing})
 	}
-	err = e.erase(ctx, released)
+	if !e.started {
+		err = e.dropStale(ctx)
+	}
+	if err == nil {
+		err = e.erase(ctx, released)
+	}
 	if err != nil && ctx.Err() == nil {
 		reason := fmt.Sprintf("erasing the data failed and is tried again: %v", err)
 		err = errors.Join(err, e.setReason(ctx, released, reason))
@@ -33,18 +39,26 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 	return 0, err
 }
 
-// released returns the jobs that are past the point of no return, in the order of creation.
-func (e *Engine) released(ctx context.Context) (out []Job, err error) {
-	err = jobDB{e.store}.View(ctx, func(tx jobs.Tx) error {
-		open, err := jobs.Unfinished(tx)
-		for _, j := range open {
-			if j.Released {
-				out = append(out, j)
-			}
-		}
+// dropStale removes what jobs that are over have staged: one that failed on a full disk can't always. The scrub comes
+// with the first erase.
+func (e *Engine) dropStale(ctx context.Context) error {
+	staged, err := e.store.StagedJobs(ctx) // before the list of jobs, which so has all that are staging now
+	if err != nil || len(staged) == 0 {
 		return err
-	})
-	return out, err
+	}
+	open, err := e.unfinished(ctx)
+	for _, seq := range staged {
+		if err == nil && !slices.ContainsFunc(open, func(j Job) bool { return j.Seq == seq }) {
+			err = e.store.DropStaged(ctx, seq)
+		}
+	}
+	return err
+}
+
+// released returns the jobs that are past the point of no return, in the order of creation.
+func (e *Engine) released(ctx context.Context) ([]Job, error) {
+	open, err := e.unfinished(ctx)
+	return slices.DeleteFunc(open, func(j Job) bool { return !j.Released }), err
 }
 
 func (e *Engine) erase(ctx context.Context, released []Job) error {
@@ -94,6 +108,7 @@ func (e *Engine) leaseReason(epoch uint64) string {
 // complete scrubs the file and completes jobs of which nothing is left in live pages.
 func (e *Engine) complete(ctx context.Context, ready []Job) error {
 	for _, j := range ready {
+		e.setProgress(j.Seq, Progress{Step: StepScrubbing})
 		if j.Kind == jobs.KindDeletion {
 			if err := e.store.DropStaged(ctx, j.Seq); err != nil {
 				return err

@@ -56,6 +56,11 @@ func (e *Engine) CreateDatasetImportJob(ctx context.Context, n NewDatasetImportJ
 	if err != nil {
 		return Job{}, err
 	}
+	switch n.Type {
+	case Users, Items, Interactions:
+	default:
+		return Job{}, ofKind(ErrInvalid, fmt.Errorf("no such type of dataset: use %s, %s or %s", Users, Items, Interactions))
+	}
 	group := e.groupName(n.Group)
 	return e.create(ctx, jobs.Spec{
 		Kind: jobs.KindImport, Name: nameOr(n.Name, "import"), GroupARN: e.groupARN(group),
@@ -221,10 +226,11 @@ type Step string
 
 // The steps. A job whose process was killed begins its step again where its last batch was committed.
 const (
-	StepReading  Step = "reading"  // bytes of the list or of the data
-	StepStoring  Step = "storing"  // rows of an import, sorted and encoded
-	StepDeleting Step = "deleting" // making rows invisible
-	StepErasing  Step = "erasing"  // taking them off the disk
+	StepReading   Step = "reading"   // bytes of the list or of the data
+	StepStoring   Step = "storing"   // rows of an import, sorted and encoded
+	StepDeleting  Step = "deleting"  // making rows invisible
+	StepErasing   Step = "erasing"   // taking them out of what the store uses of its file
+	StepScrubbing Step = "scrubbing" // overwriting what the store doesn't use of it
 )
 
 // Progress returns how far a job is; false if it isn't under way in this process.

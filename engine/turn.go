@@ -37,6 +37,7 @@ type checkpoint struct {
 	Position *ingest.Position `json:"position,omitempty"` // of the list; a digest of IDs, so it goes when the list was read
 	Batches  uint32           `json:"batches,omitempty"`  // staged in the store
 	Epoch    uint64           `json:"epoch,omitempty"`    // of the commit that made the users invisible
+	Failed   bool             `json:"failed,omitempty"`   // before that commit; what was staged is to be dropped
 }
 
 func (c checkpoint) json() json.RawMessage {
@@ -78,6 +79,12 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	cp, err := readCheckpoint(job)
 	if err != nil {
 		return err
+	}
+	if cp.Failed { // and the process ended before the job's record said so: begin again
+		if err := e.store.DropStaged(ctx, job.Seq); err != nil {
+			return err
+		}
+		cp = checkpoint{}
 	}
 	src, err := ingest.Open(job.Source, ingest.Recursive)
 	if err != nil {
@@ -162,7 +169,9 @@ func (e *Engine) dropFailed(ctx context.Context, job Job) error {
 		if released = j.Released; released {
 			return nil
 		}
-		_, err = jobs.Modify(jobTx{tx.KV()}, job.Seq, StatusInProgress, now(), func(j *Job) { j.Checkpoint = nil })
+		_, err = jobs.Modify(jobTx{tx.KV()}, job.Seq, StatusInProgress, now(), func(j *Job) {
+			j.Checkpoint, j.Counts = checkpoint{Failed: true}.json(), jobs.Counts{}
+		})
 		return err
 	})
 	if err != nil || released {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/expunge-db/expunge/ingest"
@@ -22,6 +23,8 @@ type (
 	Tag = jobs.Tag
 	// Job is a deletion or import job.
 	Job = jobs.Job
+	// JobKind says what a job does. It is the kind in the job's ARN too.
+	JobKind = jobs.Kind
 	// JobStatus is PENDING, IN_PROGRESS, COMPLETED or FAILED.
 	JobStatus = jobs.Status
 	// Stats says what a store holds.
@@ -54,6 +57,12 @@ const (
 	ImportIncremental = jobs.ModeIncremental
 )
 
+// The kinds of jobs.
+const (
+	KindDeletion = jobs.KindDeletion
+	KindImport   = jobs.KindImport
+)
+
 // The statuses of a job.
 const (
 	StatusPending    = jobs.StatusPending
@@ -71,6 +80,9 @@ var (
 	ErrLeased   = store.ErrLeased
 	ErrFull     = store.ErrFull
 )
+
+// ErrReleased says that a snapshot was read after its release.
+var ErrReleased = errors.New("snapshot is released: open another one")
 
 // Errors of resources and jobs; those of either package below are both of them.
 var (
@@ -97,3 +109,7 @@ func ParseDatasetType(name string) (DatasetType, error) {
 	t, err := ingest.ParseDatasetType(name)
 	return DatasetType(t), err
 }
+
+// ValidateName checks a name by the rules for the names of groups, schemas, datasets and jobs: 1 to 63 letters, digits, -
+// and _, the first a letter or a digit. member is what the error, an [ErrInvalid], calls it.
+func ValidateName(member, name string) error { return jobs.ValidateName(member, name) }

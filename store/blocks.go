@@ -71,7 +71,11 @@ func (tx *Tx) readData(id uint64, layout *rowLayout, x *rowIndex) (*block.Block,
 	if b == nil {
 		return nil, &CorruptError{What: blockName(id), Problem: "is missing"}
 	}
-	data, err := block.Parse(b.Get(keyData))
+	return parseData(id, b.Get(keyData), layout, x)
+}
+
+func parseData(id uint64, v []byte, layout *rowLayout, x *rowIndex) (*block.Block, error) {
+	data, err := block.Parse(v)
 	if err != nil {
 		return nil, &CorruptError{What: blockName(id), Problem: "can't be read", Err: err}
 	}
@@ -96,7 +100,7 @@ func (tx *Tx) dropBlock(id uint64) error {
 
 // retire leaves a block that nothing refers to any more to the snapshots older than epoch; see [Store.reclaim].
 func (tx *Tx) retire(epoch, id uint64) error {
-	return tx.b.Bucket(bucketRetired).Put(append(uint64Key(epoch), uint64Key(id)...), nil)
+	return putSealed(tx.b.Bucket(bucketRetired), append(uint64Key(epoch), uint64Key(id)...), nil)
 }
 
 // tombstone returns the dead rows of the block under a fence key, or nil.

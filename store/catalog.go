@@ -154,6 +154,11 @@ func (tx *Tx) getRecord(key []byte, v any) error {
 	return nil
 }
 
+func (tx *Tx) hasRecord(key []byte) (bool, error) {
+	v, err := getSealed(tx.b.Bucket(bucketCatalog), "catalog entry", key)
+	return v != nil, err
+}
+
 func (tx *Tx) putRecord(key []byte, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -183,7 +188,9 @@ func records[T any](tx *Tx, prefix string, name func(T) string) ([]T, error) {
 // CreateGroup adds a dataset group. Name, Domain, Tags and Created are the caller's; the rest is filled in.
 // Errors: [ErrExists].
 func (tx *Tx) CreateGroup(g Group) (Group, error) {
-	if err := tx.getRecord(groupKey(g.Name), &Group{}); err == nil {
+	if exists, err := tx.hasRecord(groupKey(g.Name)); err != nil {
+		return Group{}, err
+	} else if exists {
 		return Group{}, fmt.Errorf("dataset group %s: %w", g.Name, ErrExists)
 	}
 	g.ID, g.Updated, g.Sweep = tx.newID(), g.Created, false
@@ -205,7 +212,9 @@ func (tx *Tx) Groups() ([]Group, error) {
 
 // CreateSchema adds a schema. Errors: [ErrExists].
 func (tx *Tx) CreateSchema(s Schema) error {
-	if err := tx.getRecord(schemaKey(s.Name), &Schema{}); err == nil {
+	if exists, err := tx.hasRecord(schemaKey(s.Name)); err != nil {
+		return err
+	} else if exists {
 		return fmt.Errorf("schema %s: %w", s.Name, ErrExists)
 	}
 	return tx.putRecord(schemaKey(s.Name), s)
@@ -240,7 +249,9 @@ func (tx *Tx) CreateDataset(d Dataset) (Dataset, error) {
 		return Dataset{}, err
 	}
 	key := datasetKey(d.Group, d.Type)
-	if err := tx.getRecord(key, &Dataset{}); err == nil {
+	if exists, err := tx.hasRecord(key); err != nil {
+		return Dataset{}, err
+	} else if exists {
 		return Dataset{}, fmt.Errorf("dataset %s of group %s: %w", d.Type, d.Group, ErrExists)
 	}
 	d.ID, d.GroupID, d.Fields, d.Updated, d.Layers = tx.newID(), g.ID, s.Fields, d.Created, nil
@@ -257,7 +268,8 @@ func (tx *Tx) Dataset(group string, t DatasetType) (d Dataset, err error) {
 
 // Datasets returns the datasets of a group.
 func (tx *Tx) Datasets(group string) ([]Dataset, error) {
-	return records(tx, "d/"+group+"/", func(d Dataset) string { return string(d.Type) })
+	all, err := records(tx, "d/"+group+"/", func(d Dataset) string { return string(d.Type) })
+	return slices.DeleteFunc(all, func(d Dataset) bool { return d.Group != group }), err // of a group "x/y"
 }
 
 func (tx *Tx) putDataset(d Dataset) error { return tx.putRecord(datasetKey(d.Group, d.Type), d) }

@@ -36,6 +36,7 @@ func (s *Store) Check(ctx context.Context) (CheckReport, error) {
 	runs, err := checkPages(file)
 	if err != nil {
 		c.problem(err)
+		return c.report, nil // a memory map of these pages could fault
 	}
 	c.report.Pages = int64(runs)
 	err = s.View(ctx, func(tx *Tx) error {
@@ -111,9 +112,9 @@ func (c *checker) all() error {
 
 // otherLayers returns the layers that wait to be removed and those that imports in flight write.
 func (c *checker) otherLayers(byID map[uint32]Dataset) (out []layerOwner) {
-	err := c.tx.b.Bucket(bucketGarbage).ForEach(func(k, _ []byte) error {
-		if len(k) != 16 {
-			c.problemf("garbage list: a key has the wrong length")
+	err := c.tx.b.Bucket(bucketGarbage).ForEach(func(k, v []byte) error {
+		if _, err := unseal("list of discarded layers", k, v); err != nil || len(k) != 16 {
+			c.problemf("an entry of the list of discarded layers is damaged: %w", err)
 			return nil
 		}
 		out = append(out, layerOwner{byID[uint32At(k, 2)], uint32At(k, 3), "discarded"})
@@ -253,7 +254,7 @@ func (c *checker) layer(o layerOwner) {
 	if err != nil {
 		c.problemf("%s: %w", where, err)
 	}
-	if o.why != "in flight" { // its counts come last
+	if o.why == "live" { // of an import in flight they come last, and a discarded layer goes in parts
 		c.refs(where, o, counts)
 	}
 }
@@ -377,9 +378,9 @@ func (c *checker) strays(known map[[2]uint32]bool) {
 			c.problem(err)
 		}
 	}
-	err := c.tx.b.Bucket(bucketRetired).ForEach(func(k, _ []byte) error {
-		if len(k) != 16 {
-			c.problemf("retired: a key has the wrong length")
+	err := c.tx.b.Bucket(bucketRetired).ForEach(func(k, v []byte) error {
+		if _, err := unseal("list of retired blocks", k, v); err != nil || len(k) != 16 {
+			c.problemf("an entry of the list of retired blocks is damaged: %w", err)
 			return nil
 		}
 		c.refer(uint64At(k[8:]), "retired")
@@ -424,6 +425,9 @@ func (c *checker) unreferred(g Group) {
 		if kind == dictItems {
 			err := c.tx.eachLeaving(d, func(_ []byte, _ uint64, bm *roaring.Bitmap) error {
 				left.AndNot(bm)
+				if bm.Intersects(c.keys[d]) {
+					c.problemf("%s: rows refer to items that leave it", d)
+				}
 				return nil
 			})
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -29,9 +28,6 @@ type cleanMark struct{ before, after uint64 }
 func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
 	s.cleaner.mu.Lock()
 	defer s.cleaner.mu.Unlock()
-	if err := s.dropGarbage(ctx); err != nil {
-		return 0, 0, err
-	}
 	var mark cleanMark
 	epoch := func(to *uint64) error {
 		return s.View(ctx, func(tx *Tx) error {
@@ -42,6 +38,9 @@ func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
 	if err := epoch(&mark.before); err != nil {
 		return 0, 0, err
 	}
+	if err := s.dropGarbage(ctx, s.leases.oldest(mark.before)); err != nil { // there is no need to compact it
+		return 0, 0, err
+	}
 	if _, err := s.compact(ctx); err != nil {
 		return 0, 0, err
 	}
@@ -50,15 +49,16 @@ func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
 	}
 	s.cleaner.marks = append(s.cleaner.marks, mark)
 
-	// Leases only end and new ones are on newer epochs, so what oldest allows now is allowed below too.
-	oldest := s.leases.oldest(math.MaxUint64)
-	if err := s.dropGarbage(ctx); err != nil {
+	// Asked once, for all steps: an ID must not be purged on the word of a newer answer than the one that left its rows
+	// alone. It stays true, since leases only end and new ones are not on an epoch before mark.after.
+	oldest := s.leases.oldest(mark.after)
+	if err := s.dropGarbage(ctx, oldest); err != nil {
 		return 0, 0, err
 	}
-	if err := s.purge(ctx, mark.before, mark.after); err != nil {
+	if err := s.purge(ctx, min(mark.before, oldest), oldest); err != nil {
 		return 0, 0, err
 	}
-	if _, err := s.reclaim(ctx); err != nil {
+	if _, err := s.reclaim(ctx, oldest); err != nil {
 		return 0, 0, err
 	}
 	left := s.cleaner.marks[:0]

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/expunge-db/expunge/store/internal/block"
 )
@@ -48,9 +47,6 @@ func (tx *Tx) candidates(from []byte, limit int) (out []candidate, next []byte, 
 	return out, nil, nil
 }
 
-// compactPlanned is how many blocks are planned at a time.
-const compactPlanned = 4096
-
 // compact rewrites the blocks that hold dead rows without them.
 func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 	from := []byte{}
@@ -58,7 +54,7 @@ func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 		var found []candidate
 		layouts := make(map[uint32]layoutOf)
 		err := s.View(ctx, func(tx *Tx) (err error) {
-			if found, from, err = tx.candidates(from, compactPlanned); err != nil {
+			if found, from, err = tx.candidates(from, s.limits.compactPlanned); err != nil {
 				return err
 			}
 			return tx.layouts(layouts)
@@ -66,10 +62,13 @@ func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 		if err != nil {
 			return blocks, fmt.Errorf("plan compaction: %w", err)
 		}
-		for _, batch := range planCompaction(found, stageBytes) {
-			n, err := s.compactBatch(ctx, batch, layouts)
-			if blocks += n; err != nil {
-				return blocks, fmt.Errorf("compact: %w", err)
+		for _, batch := range planCompaction(found, s.limits.stageBytes) {
+			for len(batch) > 0 { // again those that got more dead rows meanwhile: the ones they had must go now
+				n := len(batch)
+				if batch, err = s.compactBatch(ctx, batch, layouts); err != nil {
+					return blocks, fmt.Errorf("compact: %w", err)
+				}
+				blocks += n - len(batch)
 			}
 		}
 	}
@@ -78,7 +77,7 @@ func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 
 // layoutOf is what a compaction has to know of a dataset.
 type layoutOf struct {
-	group  uint32
+	group  Group
 	layout *rowLayout
 }
 
@@ -92,7 +91,7 @@ func (tx *Tx) layouts(out map[uint32]layoutOf) error {
 		if err != nil {
 			return err
 		}
-		out[d.ID] = layoutOf{d.GroupID, l}
+		out[d.ID] = layoutOf{Group{ID: d.GroupID, Name: d.Group}, l}
 	}
 	return nil
 }
@@ -104,31 +103,31 @@ type rewritten struct {
 	gone itemCounts
 }
 
-// compactBatch rewrites some blocks in one transaction; the work is done before it begins. A block that changed
-// meanwhile is left for the next compaction.
-func (s *Store) compactBatch(ctx context.Context, batch []candidate, layouts map[uint32]layoutOf) (int, error) {
+// compactBatch rewrites some blocks in one transaction; the work is done before it begins. It returns the blocks whose
+// tombstones changed meanwhile, as they are now.
+func (s *Store) compactBatch(ctx context.Context, batch []candidate, layouts map[uint32]layoutOf) (changed []candidate, err error) {
 	var enc block.Encoder
 	out := make([]rewritten, 0, len(batch))
 	for _, c := range batch {
 		r, err := s.rewrite(ctx, &enc, c, layouts[uint32At(c.key, 0)].layout)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		out = append(out, r)
 	}
-	n := 0
-	err := s.Update(ctx, func(tx *Tx) error {
-		n = 0
+	err = s.Update(ctx, func(tx *Tx) error {
+		changed = nil
 		epoch := tx.nextEpoch()
 		type layerID struct{ dataset, layer uint32 }
 		gone := make(map[layerID]itemCounts)
 		for _, r := range out {
-			f := tx.b.Bucket(bucketFences).Get(r.key)
-			if f == nil || !bytes.Equal(tx.b.Bucket(bucketTombs).Get(r.key), r.tomb) {
+			now := tx.b.Bucket(bucketTombs).Get(r.key)
+			if now == nil { // its layer was removed
 				continue
 			}
-			if now, err := decodeFence(r.key, f); err != nil || now.Block != r.fence.Block {
-				return err
+			if !bytes.Equal(now, r.tomb) {
+				changed = append(changed, candidate{key: r.key, fence: r.fence, tomb: bytes.Clone(now)})
+				continue
 			}
 			if err := tx.replaceBlock(epoch, r); err != nil {
 				return err
@@ -138,7 +137,6 @@ func (s *Store) compactBatch(ctx context.Context, batch []candidate, layouts map
 				gone[id] = itemCounts{}
 			}
 			gone[id].merge(r.gone)
-			n++
 		}
 		for id, counts := range gone {
 			if err := tx.dropRefs(epoch, layouts[id.dataset].group, id.dataset, id.layer, counts); err != nil {
@@ -147,9 +145,10 @@ func (s *Store) compactBatch(ctx context.Context, batch []candidate, layouts map
 		}
 		return nil
 	})
-	return n, err
+	return changed, err
 }
 
+// replaceBlock needs no look at the fence: only compactions change a block under its key, and there is one at a time.
 func (tx *Tx) replaceBlock(epoch uint64, r rewritten) error {
 	if err := tx.b.Bucket(bucketTombs).Delete(r.key); err != nil {
 		return err
@@ -225,18 +224,21 @@ func (c itemCounts) merge(more itemCounts) {
 
 // discardLayer lets a layer go that the dataset has no longer.
 func (tx *Tx) discardLayer(epoch uint64, dataset, layer uint32) error {
-	return tx.b.Bucket(bucketGarbage).Put(appendUint32s(uint64Key(epoch), dataset, layer), nil)
+	return putSealed(tx.b.Bucket(bucketGarbage), appendUint32s(uint64Key(epoch), dataset, layer), nil)
 }
 
-// dropGarbage removes the discarded layers that no snapshot sees.
-func (s *Store) dropGarbage(ctx context.Context) error {
+// dropGarbage removes the layers that were discarded up to an epoch that no snapshot is older than.
+func (s *Store) dropGarbage(ctx context.Context, upTo uint64) error {
 	for more := true; more; {
 		err := s.Update(ctx, func(tx *Tx) error {
 			b := tx.b.Bucket(bucketGarbage)
-			k, _ := b.Cursor().First()
-			if k == nil || uint64At(k) > s.leases.oldest(math.MaxUint64) {
+			k, v := b.Cursor().First()
+			if k == nil || uint64At(k) > upTo {
 				more = false
 				return nil
+			}
+			if _, err := unseal("list of discarded layers", k, v); err != nil {
+				return err
 			}
 			key := bytes.Clone(k)
 			done, err := tx.dropLayer(uint32At(key, 2), uint32At(key, 3))
@@ -252,16 +254,13 @@ func (s *Store) dropGarbage(ctx context.Context) error {
 	return nil
 }
 
-// dropPerTx is how many blocks of a layer one transaction drops: dropping frees pages and doesn't read them.
-const dropPerTx = 4096
-
 // dropLayer removes a layer that no snapshot sees, as much as fits a transaction, and says whether it removed the last.
 func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 	prefix := layerKey(dataset, layer)
 	var keys [][]byte
 	var ids []uint64
 	err = tx.eachFence(dataset, layer, func(key []byte, f fence) error {
-		if len(keys) < dropPerTx {
+		if len(keys) < tx.s.limits.dropPerTx {
 			keys, ids = append(keys, bytes.Clone(key)), append(ids, f.Block)
 		}
 		return nil
@@ -280,7 +279,7 @@ func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 			return false, err
 		}
 	}
-	if len(keys) == dropPerTx {
+	if len(keys) == tx.s.limits.dropPerTx {
 		return false, nil
 	}
 	refs := tx.b.Bucket(bucketItemRefs)
@@ -297,20 +296,22 @@ func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 	return true, nil
 }
 
-// reclaim removes retired blocks that no snapshot is old enough to see, and returns how many.
-func (s *Store) reclaim(ctx context.Context) (int, error) {
+// reclaim removes the blocks that were retired up to an epoch that no snapshot is older than, and returns how many.
+func (s *Store) reclaim(ctx context.Context, upTo uint64) (int, error) {
 	total := 0
 	for more := true; more; {
 		err := s.Update(ctx, func(tx *Tx) error {
-			oldest := s.leases.oldest(math.MaxUint64)
 			b := tx.b.Bucket(bucketRetired)
 			var keys [][]byte
 			c := b.Cursor()
-			k, _ := c.First()
-			for ; k != nil && uint64At(k) <= oldest && len(keys) < dropPerTx; k, _ = c.Next() {
+			k, v := c.First()
+			for ; k != nil && uint64At(k) <= upTo && len(keys) < s.limits.dropPerTx; k, v = c.Next() {
+				if _, err := unseal("list of retired blocks", k, v); err != nil {
+					return err
+				}
 				keys = append(keys, bytes.Clone(k))
 			}
-			more = len(keys) == dropPerTx
+			more = len(keys) == s.limits.dropPerTx
 			for _, key := range keys {
 				if err := tx.dropBlock(uint64At(key[8:])); err != nil {
 					return err

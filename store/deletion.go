@@ -22,8 +22,6 @@ import (
 const (
 	stageBitmap  = 'b'
 	stageUnknown = 'u'
-	// stagePart is the size of a part of a list of unknown IDs.
-	stagePart = 64 << 10
 )
 
 // ErrImporting is returned by [Store.Tombstone] while an import into the group is in flight: it could bring users back.
@@ -108,9 +106,13 @@ func (b sortedIDs) appendTo(dst []byte) []byte {
 	return dst
 }
 
-// StageUsers adds a batch of n listed IDs to a deletion. batch numbers the job's batches from 0: a batch that is staged
-// again, after an unknown outcome, replaces itself, and the caller's commit, which runs in the same transaction, records
-// how far the list was read. The IDs that at returns are not kept.
+// StageUsers adds a batch of n listed IDs to a deletion. batch numbers the job's batches from 0. The caller's commit, which
+// runs in the same transaction, records how far the list was read, and counts: after an unknown outcome the caller looks
+// at its record to know whether to stage the batch again. The IDs that at returns are not kept.
+//
+// What is kept of a matched user is the ordinal: the caller has to see to it that between a job's first StageUsers and
+// its Tombstone no other deletion and no import commits that makes the users of the list leave and lets them come back.
+// Running a group's deletions and imports one at a time does.
 func (s *Store) StageUsers(ctx context.Context, group string, job uint64, batch uint32, n int, at func(int) []byte, commit func(*Tx, Staged) error) error {
 	sorted, repeats := s.sortIDs(n, at)
 	return s.Update(ctx, func(tx *Tx) error {
@@ -134,7 +136,7 @@ func (s *Store) StageUsers(ctx context.Context, group string, job uint64, batch 
 			return err
 		}
 		part := uint32(0)
-		for data := range slices.Chunk(unknown.appendTo(nil), stagePart) {
+		for data := range slices.Chunk(unknown.appendTo(nil), s.limits.stagePart) {
 			key := stageKey(job, stageUnknown, batch, part)
 			if err := putSealed(tx.b.Bucket(bucketStage), key, slices.Clone(data)); err != nil {
 				return err
@@ -296,7 +298,7 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 		r := bufio.NewReaderSize(&stagedReader{ctx: ctx, s: s, job: job, batch: batch}, 4<<10)
 		err := mergeIDs([]*bufio.Reader{r}, false, func(c *idCursor, _ bool) error {
 			chunk.hashes = append(chunk.hashes, c.hash)
-			if chunk.ids.append(c.id); chunk.ids.len() < resolveBatch {
+			if chunk.ids.append(c.id); chunk.ids.len() < s.limits.resolveBatch && len(chunk.ids.data) < s.limits.resolveBytes {
 				return nil
 			}
 			return flush()
@@ -441,7 +443,7 @@ func (s *Store) DropStaged(ctx context.Context, job uint64) error {
 			var keys [][]byte
 			c := b.Cursor()
 			k, _ := c.Seek(prefix)
-			for ; k != nil && bytes.HasPrefix(k, prefix) && len(keys) < stageBytes/stagePart; k, _ = c.Next() {
+			for ; k != nil && bytes.HasPrefix(k, prefix) && len(keys) < max(1, s.limits.stageBytes/s.limits.stagePart); k, _ = c.Next() {
 				keys = append(keys, bytes.Clone(k))
 			}
 			done = k == nil || !bytes.HasPrefix(k, prefix)

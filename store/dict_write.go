@@ -7,11 +7,7 @@ import (
 	"slices"
 
 	"github.com/RoaringBitmap/roaring"
-	bolt "go.etcd.io/bbolt"
 )
-
-// maxForwardEntries is how many entries a forward chunk holds before its hash range is halved.
-const maxForwardEntries = 1024
 
 // errOrdinals is what taking the last of 4 billion ordinals gives.
 var errOrdinals = &CorruptError{What: "dictionary", Problem: "all 4,294,967,295 ordinals of the group were given"}
@@ -134,7 +130,7 @@ func (tx *Tx) addForward(d dictID, entries []byte) error {
 			n = searchEntries(entries, appendHash(nil, c.up))
 		}
 		merged := mergeEntries(c.entries, entries[:n])
-		if err := putForward(b, d, c.low, c.up, merged); err != nil {
+		if err := tx.putForward(d, c.low, c.up, merged); err != nil {
 			return err
 		}
 		entries = entries[n:]
@@ -156,28 +152,25 @@ func mergeEntries(a, b []byte) []byte {
 
 // putForward stores the entries of hashes [low, up). Ranges are halved in the middle and not between two entries, so
 // that no key says anything of an ID; a half without entries is stored too, since it is where its range ends.
-func putForward(b *bolt.Bucket, d dictID, low, up uint64, entries []byte) error {
-	if len(entries) <= maxForwardEntries*entrySize || up-low < 2 {
-		return putSealed(b, appendHash(d.prefix(), low), slices.Clone(entries))
+func (tx *Tx) putForward(d dictID, low, up uint64, entries []byte) error {
+	if len(entries) <= tx.s.limits.forwardEntries*entrySize || up-low < 2 {
+		return putSealed(tx.b.Bucket(bucketForward), appendHash(d.prefix(), low), slices.Clone(entries))
 	}
 	mid := low + (up-low)/2
 	at := searchEntries(entries, appendHash(nil, mid))
-	if err := putForward(b, d, low, mid, entries[:at]); err != nil {
+	if err := tx.putForward(d, low, mid, entries[:at]); err != nil {
 		return err
 	}
-	return putForward(b, d, mid, up, entries[at:])
+	return tx.putForward(d, mid, up, entries[at:])
 }
 
-// removeBudget bounds the bytes of dictionary that one transaction rewrites.
-const removeBudget = 8 << 20
-
-// removeIDs takes entries out of a dictionary, from the least ordinal of ords on, until about removeBudget bytes were
+// removeIDs takes entries out of a dictionary, from the least ordinal of ords on, until about limits.removeBudget bytes were
 // rewritten. It returns the ordinals that it took care of. Ordinals that aren't there are passed over.
 func (tx *Tx) removeIDs(d dictID, ords *roaring.Bitmap) (*roaring.Bitmap, error) {
 	rev := tx.b.Bucket(bucketReverse)
 	done := roaring.New()
 	var entries []byte
-	budget := removeBudget
+	budget := tx.s.limits.removeBudget
 	it := ords.Iterator()
 	for it.HasNext() && budget > 0 {
 		num := it.PeekNext() / reverseSlots
@@ -192,7 +185,7 @@ func (tx *Tx) removeIDs(d dictID, ords *roaring.Bitmap) (*roaring.Bitmap, error)
 			ordinal := num*reverseSlots + uint32(slot)
 			if id != nil && ords.Contains(ordinal) {
 				entries = binary.BigEndian.AppendUint32(appendHash(entries, tx.s.hashID(id)), ordinal)
-				budget -= maxForwardEntries * entrySize / 2 // the forward chunk that it lies in, at most
+				budget -= tx.s.limits.forwardEntries * entrySize / 2 // the forward chunk that it lies in, at most
 				id = nil
 			}
 			left = left || id != nil

@@ -85,12 +85,13 @@ func (s *Store) BeginImport(ctx context.Context, group string, t DatasetType, mo
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin import: %w", err), im.Abort(ctx))
 	}
-	im.runs.layout, im.runs.hash = im.layout, s.hashID
+	im.runs.limits, im.runs.layout, im.runs.hash = s.limits, im.layout, s.hashID
 	return im, nil
 }
 
 // Append takes the rows of a record, whose columns are those of the dataset's schema in its order. It doesn't keep the
-// record or its buffers. Values are the caller's to check; keys must not be empty.
+// record or its buffers. IDs have 1 to 4096 bytes; other values are the caller's to check. After an error the
+// import can only be aborted.
 func (im *Import) Append(rec arrow.Record) error {
 	b, err := newBatch(im.layout, rec)
 	if err != nil {
@@ -169,6 +170,17 @@ func (im *Import) publish(tx *Tx, w *layerWriter) error {
 	if err := tx.putDataset(d); err != nil {
 		return err
 	}
+	if im.layout.items || im.layout.dict == dictItems {
+		items := w.refs.items()
+		if im.layout.dict == dictItems {
+			if items, err = tx.layerKeys(d.ID, im.rec.Layer); err != nil {
+				return err
+			}
+		}
+		if err := tx.keepItems(dictID{im.rec.GroupID, dictItems}, items); err != nil {
+			return err
+		}
+	}
 	for _, kind := range []dictKind{dictUsers, dictItems} {
 		if err := tx.release(dictID{im.rec.GroupID, kind}, im.rec.ID); err != nil {
 			return err
@@ -187,7 +199,7 @@ func (im *Import) Abort(ctx context.Context) error {
 	err := im.runs.spill.close()
 	if rerr := im.s.rollbackImport(ctx, im.rec); rerr != nil {
 		im.ended = false // so that it can be tried again
-		err = errors.Join(err, fmt.Errorf("roll back import: %w", rerr))
+		return errors.Join(err, fmt.Errorf("roll back import: %w", rerr))
 	}
 	im.s.pins.unpin(im.rec.ID)
 	return err

@@ -61,11 +61,15 @@ func (x *rowIndex) rowsOf(set *roaring.Bitmap) *roaring.Bitmap {
 // without returns the index of the rows that are left when dead ones go.
 func (x *rowIndex) without(dead *roaring.Bitmap) *rowIndex {
 	left := newRowIndex()
-	it := x.ordinals.Iterator()
+	it, gone := x.ordinals.Iterator(), dead.Iterator()
 	for i := 0; it.HasNext(); i++ {
 		ordinal := it.Next()
 		from, to := x.at(i)
-		if n := to - from - countRange(dead, from, to); n > 0 {
+		n := to - from
+		for ; gone.HasNext() && gone.PeekNext() < to; gone.Next() {
+			n--
+		}
+		if n > 0 {
 			left.add(ordinal, n)
 		}
 	}

@@ -3,7 +3,7 @@ package store
 import "bytes"
 
 // KV is the caller's own records (jobs), inside a transaction of the store: they commit with the work that they
-// describe. Keys must not hold anything of a user, since bbolt copies keys into branch pages.
+// describe. Their checksums are the caller's too. Keys must not hold anything of a user, since bbolt copies keys into branch pages.
 type KV struct{ tx *Tx }
 
 // KV returns the caller's records as the transaction sees them.
@@ -35,7 +35,10 @@ func (kv KV) Ascend(prefix []byte, fn func(key, value []byte) error) error {
 // Descend is [KV.Ascend] in the opposite order.
 func (kv KV) Descend(prefix []byte, fn func(key, value []byte) error) error {
 	c := kv.tx.b.Bucket(bucketJobs).Cursor()
-	k, v := c.Seek(prefixEnd(prefix))
+	var k, v []byte
+	if end := prefixEnd(prefix); end != nil {
+		k, v = c.Seek(end)
+	}
 	if k == nil {
 		k, v = c.Last()
 	} else {
@@ -49,7 +52,7 @@ func (kv KV) Descend(prefix []byte, fn func(key, value []byte) error) error {
 	return nil
 }
 
-// prefixEnd returns the first key after all that begin with prefix.
+// prefixEnd returns the first key after all that begin with prefix, or nil if no key is.
 func prefixEnd(prefix []byte) []byte {
 	end := bytes.Clone(prefix)
 	for i := len(end) - 1; i >= 0; i-- {
@@ -57,5 +60,5 @@ func prefixEnd(prefix []byte) []byte {
 			return end[:i+1]
 		}
 	}
-	return bytes.Repeat([]byte{0xff}, len(prefix)+1)
+	return nil
 }

@@ -9,10 +9,6 @@ import (
 )
 
 const (
-	// resolveBatch is how many IDs are looked up, and added where they are new, in one transaction.
-	resolveBatch = 64 << 10
-	// stageBytes is about how many bytes of blocks one transaction of an import or a compaction writes.
-	stageBytes = 8 << 20
 	// blockRawBytes ends a block early, before its rows take more than this in memory.
 	blockRawBytes = 4 << 20
 	// progressRows is how often progress is told.
@@ -181,7 +177,7 @@ func (w *layerWriter) stage(ctx context.Context, e *encodedBlock) error {
 		w.stored, w.least, w.seq = true, e.least, 0
 	}
 	w.staged = append(w.staged, stagedBlock{fenceKey(w.im.rec.Dataset, w.im.rec.Layer, e.least, w.seq), e})
-	if w.size += e.size(); w.size < stageBytes {
+	if w.size += e.size(); w.size < w.im.s.limits.stageBytes {
 		return nil
 	}
 	return w.store(ctx)
@@ -222,7 +218,7 @@ func (w *layerWriter) finish(ctx context.Context) error {
 
 func (w *layerWriter) storeRefs(ctx context.Context) error {
 	nums := w.refs.chunks()
-	const perTx = stageBytes / (refSlots * 2)
+	perTx := max(1, w.im.s.limits.stageBytes/(refSlots*2))
 	for len(nums) > 0 {
 		n := min(perTx, len(nums))
 		err := w.im.s.Update(ctx, func(tx *Tx) error {

@@ -30,12 +30,12 @@ func (t *leaseTable) end(sn *Snapshot) {
 	t.ended = make(chan struct{})
 }
 
-// oldest returns the least epoch that a lease is on, or fallback if there is none. Called inside a write transaction,
-// it holds until the transaction ends: a lease taken meanwhile is on the newest committed epoch.
-func (t *leaseTable) oldest(fallback uint64) uint64 {
+// oldest returns the least epoch that a lease is on, or newest, an epoch that was committed, if none is older. That no
+// lease is older than the result stays true, since those taken later are on newest or after it.
+func (t *leaseTable) oldest(newest uint64) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	least := fallback
+	least := newest
 	for sn := range t.held {
 		least = min(least, sn.epoch)
 	}

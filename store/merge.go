@@ -14,6 +14,9 @@ import (
 // mergeBuffers is the memory for reading all runs of a merge.
 const mergeBuffers = 32 << 20
 
+// leapBuffer is the buffer for a run whose keys don't come in the order of their ordinals.
+const leapBuffer = 16 << 10
+
 func mergeBuffer(runs int) int { return min(max(mergeBuffers/max(runs, 1), 16<<10), 256<<10) }
 
 // cursorHeap is a heap of cursors that each stand on their least element.
@@ -240,12 +243,9 @@ func (c *rowCursor) next() error {
 		if _, err := io.ReadFull(c.groups, b[:]); err != nil {
 			return err // io.EOF at the end of the run
 		}
-		if c.group = decodeRowGroup(b[:]); c.group.off != c.at {
-			if _, err := c.rows.Seek(c.group.off, io.SeekStart); err != nil {
-				return err
-			}
-			c.r.Reset(c.rows)
-			c.at = c.group.off
+		c.group = decodeRowGroup(b[:])
+		if err := c.seek(c.group.off); err != nil {
+			return err
 		}
 		c.left = c.group.rows
 	}
@@ -268,6 +268,21 @@ func (c *rowCursor) next() error {
 	return nil
 }
 
+// seek moves to an offset in the run's rows, inside of the buffer where it can.
+func (c *rowCursor) seek(off int64) error {
+	if skip := off - c.at; skip >= 0 && skip <= int64(c.r.Buffered()) {
+		c.at = off
+		_, err := c.r.Discard(int(skip))
+		return err
+	}
+	if _, err := c.rows.Seek(off, io.SeekStart); err != nil {
+		return err
+	}
+	c.r.Reset(c.rows)
+	c.at = off
+	return nil
+}
+
 func lessRow(a, b *rowCursor) bool {
 	if a.group.ordinal != b.group.ordinal {
 		return a.group.ordinal < b.group.ordinal
@@ -284,8 +299,12 @@ func mergeRows(spill *spillFile, layout *rowLayout, runs []*run, groups []*group
 	size := mergeBuffer(len(runs))
 	for i, r := range runs {
 		rows := io.NewSectionReader(spill.f, r.rows.off, r.rows.size)
+		buffer := size
+		if !groups[i].sorted { // it leaps, and each leap fills the buffer
+			buffer = min(size, leapBuffer)
+		}
 		c := &rowCursor{
-			run: i, layout: layout, rows: rows, r: bufio.NewReaderSize(rows, size),
+			run: i, layout: layout, rows: rows, r: bufio.NewReaderSize(rows, buffer),
 			groups: spill.reader(groups[i].sec, size/4), items: items[i],
 		}
 		switch err := c.next(); err {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+
+	"github.com/expunge-db/expunge/store/internal/block"
 )
 
 // resolver gives the IDs of an import their ordinals: those that the dictionary has, and new ones, in the order of
@@ -36,7 +39,7 @@ func newResolver(im *Import, kind dictKind) *resolver {
 func (r *resolver) add(ctx context.Context, c *idCursor, first bool, emit func(run int, g rowGroup, ordinal uint32) error) error {
 	r.emit = emit
 	if first {
-		if r.ids.len() >= resolveBatch || len(r.uses) >= 4*resolveBatch {
+		if l := &r.im.s.limits; r.ids.len() >= l.resolveBatch || len(r.ids.data) >= l.resolveBytes || len(r.uses) >= 4*l.resolveBatch {
 			if err := r.flush(ctx); err != nil {
 				return err
 			}
@@ -139,13 +142,22 @@ func (r *resolver) create(ctx context.Context) error {
 }
 
 // existingRows tells whether a row is in a dataset already, or came before in the same import. Rows are asked for in
-// the order of ordinals, so it holds the rows of one key at a time.
+// the order of ordinals, so it holds the rows of one key, and of each layer the block that they were found in last, since
+// the next key's are likely there too.
 type existingRows struct {
-	im      *Import
 	sn      *Snapshot
+	view    *datasetView
+	open    []openBlock // by layer
 	ordinal uint32
 	rows    map[string]struct{}
 	buf     []byte
+}
+
+// openBlock is a copy of a stored block.
+type openBlock struct {
+	id    uint64
+	index *rowIndex
+	data  *block.Block
 }
 
 func newExistingRows(ctx context.Context, im *Import) (*existingRows, error) {
@@ -153,7 +165,8 @@ func newExistingRows(ctx context.Context, im *Import) (*existingRows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &existingRows{im: im, sn: sn}, nil
+	view := sn.datasets[im.rec.Type]
+	return &existingRows{sn: sn, view: view, open: make([]openBlock, len(view.layers))}, nil
 }
 
 func (e *existingRows) close() { e.sn.Release() }
@@ -162,12 +175,10 @@ func (e *existingRows) close() { e.sn.Release() }
 func (e *existingRows) seen(ctx context.Context, ordinal uint32, rec []byte) (bool, error) {
 	if e.rows == nil || e.ordinal != ordinal {
 		e.ordinal, e.rows = ordinal, make(map[string]struct{})
-		err := e.sn.eachRowOf(ctx, e.im.rec.Type, ordinal, func(cols *decodedBlock, i int) {
-			e.buf = e.im.layout.recordOf(e.buf[:0], cols.cols, i)
-			e.rows[string(e.buf)] = struct{}{}
-		})
-		if err != nil {
-			return false, err
+		for i := range e.view.layers {
+			if err := e.read(ctx, i); err != nil {
+				return false, err
+			}
 		}
 	}
 	if _, ok := e.rows[string(rec)]; ok {
@@ -175,4 +186,40 @@ func (e *existingRows) seen(ctx context.Context, ordinal uint32, rec []byte) (bo
 	}
 	e.rows[string(rec)] = struct{}{}
 	return false, nil
+}
+
+// read adds the live rows of the key in one layer.
+func (e *existingRows) read(ctx context.Context, n int) error {
+	layer, layout := e.view.layers[n], e.view.layout
+	for i := firstBlock(layer, e.ordinal); i < len(layer) && layer[i].least <= e.ordinal; i++ {
+		if e.open[n].id != layer[i].id {
+			if err := e.load(ctx, n, layer[i].id); err != nil {
+				return err
+			}
+		}
+		d := newDecodedBlock(layout)
+		if err := d.read(e.open[n].data, e.open[n].index, layer[i].dead, &e.ordinal); err != nil {
+			return err
+		}
+		for row := range d.rows() {
+			e.buf = layout.recordOf(e.buf[:0], d.cols, row)
+			e.rows[string(e.buf)] = struct{}{}
+		}
+	}
+	return nil
+}
+
+func (e *existingRows) load(ctx context.Context, n int, id uint64) error {
+	return e.sn.s.View(ctx, func(tx *Tx) error {
+		index, err := tx.readIndex(id)
+		if err != nil {
+			return err
+		}
+		data, err := parseData(id, bytes.Clone(tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id)).Get(keyData)), e.view.layout, index)
+		if err != nil {
+			return err
+		}
+		e.open[n] = openBlock{id, index, data}
+		return nil
+	})
 }

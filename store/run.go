@@ -13,14 +13,8 @@ import (
 	"slices"
 )
 
-// An import sorts more rows than fit in memory: it collects rows until one of these limits is reached, sorts them by
-// (hash of key, key, TIMESTAMP) and writes them as a run to a temporary file. The limits bound the memory, not the
-// speed: a run is sorted in cache-sized pieces anyway.
-const (
-	runRows     = 1 << 20
-	runRecBytes = 48 << 20
-	runIDBytes  = 24 << 20
-)
+// maxIDBytes is the length of the longest ID: a chunk of a dictionary holds 512 of them.
+const maxIDBytes = 4096
 
 // idTable gives each different ID of a run a code, in the order in which they come.
 type idTable struct {
@@ -93,6 +87,7 @@ type runRow struct {
 
 // runBuilder collects rows and writes them as sorted runs.
 type runBuilder struct {
+	limits limits
 	layout *rowLayout
 	hash   func([]byte) uint64
 	spill  *spillFile
@@ -116,10 +111,16 @@ type section struct{ off, size int64 }
 // add takes a row of a batch.
 func (b *runBuilder) add(bt *batch, i int) error {
 	key := []byte(bt.key.Value(i))
+	if len(key) == 0 || len(key) > maxIDBytes {
+		return fmt.Errorf("row %d of the record: column %s holds an ID of %d bytes: it must have 1 to %d", i+1, b.layout.fields[b.layout.key].Name, len(key), maxIDBytes)
+	}
 	row := runRow{key: b.keys.code(b.hash(key), key), off: uint32(len(b.recs))}
 	item := uint32(0)
 	if bt.item != nil {
 		id := []byte(bt.item.Value(i))
+		if len(id) == 0 || len(id) > maxIDBytes {
+			return fmt.Errorf("row %d of the record: column %s holds an ID of %d bytes: it must have 1 to %d", i+1, ColumnItemID, len(id), maxIDBytes)
+		}
 		item = b.items.code(b.hash(id), id)
 	}
 	b.recs = bt.appendRow(b.recs, i, item)
@@ -128,7 +129,8 @@ func (b *runBuilder) add(bt *batch, i int) error {
 		row.time = recordTime(b.recs[row.off:])
 	}
 	b.rows = append(b.rows, row)
-	if len(b.rows) >= runRows || len(b.recs) >= runRecBytes || len(b.keys.ids.data)+len(b.items.ids.data) >= runIDBytes {
+	l := &b.limits
+	if len(b.rows) >= l.runRows || len(b.recs) >= l.runRecBytes || len(b.keys.ids.data)+len(b.items.ids.data) >= l.runIDBytes {
 		return b.flush()
 	}
 	return nil

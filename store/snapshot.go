@@ -49,8 +49,14 @@ type blockRef struct {
 // Snapshot opens a snapshot of some datasets of a group, or of all that it has if none is named. Errors: [ErrNotFound].
 func (s *Store) Snapshot(ctx context.Context, group string, types ...DatasetType) (*Snapshot, error) {
 	sn := &Snapshot{s: s, since: time.Now(), datasets: make(map[DatasetType]*datasetView)}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	// A lease has to be in the table before anything that it can see may be removed: nothing is removed between the
-	// beginning of the transaction and the entry, since removing looks into the table.
+	// beginning of the transaction and the entry, since removing looks into the table. The gate comes first, since those
+	// who hold it may ask the table.
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 	s.leases.mu.Lock()
 	locked := true
 	unlock := func() {
@@ -59,7 +65,7 @@ func (s *Store) Snapshot(ctx context.Context, group string, types ...DatasetType
 			s.leases.mu.Unlock()
 		}
 	}
-	err := s.View(ctx, func(tx *Tx) error {
+	err := s.viewLocked(func(tx *Tx) error {
 		sn.epoch = tx.Epoch()
 		s.leases.held[sn] = struct{}{}
 		unlock()
@@ -114,6 +120,9 @@ func (sn *Snapshot) capture(tx *Tx, group string, types []DatasetType) error {
 	return nil
 }
 
+// errStrayTombstone is what a damaged key of a tombstone gives: passing over it would bring dead rows back.
+var errStrayTombstone = &CorruptError{What: "tombstone", Problem: "it belongs to no block"}
+
 func (tx *Tx) captureLayer(dataset, layer uint32) (refs []blockRef, rows int64, err error) {
 	prefix := layerKey(dataset, layer)
 	tombs := tx.b.Bucket(bucketTombs).Cursor()
@@ -121,6 +130,9 @@ func (tx *Tx) captureLayer(dataset, layer uint32) (refs []blockRef, rows int64, 
 	err = tx.eachFence(dataset, layer, func(key []byte, f fence) error {
 		ref := blockRef{id: f.Block, least: uint32At(key, 2), greatest: f.Greatest, rows: f.Rows}
 		rows += int64(f.Rows)
+		if next != nil && bytes.Compare(next, key) < 0 {
+			return errStrayTombstone
+		}
 		if next != nil && bytes.Equal(next, key) {
 			dead, err := tx.tombstone(key)
 			if err != nil {
@@ -133,6 +145,9 @@ func (tx *Tx) captureLayer(dataset, layer uint32) (refs []blockRef, rows int64, 
 		refs = append(refs, ref)
 		return nil
 	})
+	if err == nil && next != nil && bytes.HasPrefix(next, prefix) {
+		err = errStrayTombstone
+	}
 	return refs, rows, err
 }
 
@@ -221,8 +236,7 @@ func (sn *Snapshot) ordinal(ctx context.Context, kind dictKind, id []byte) (ordi
 // eachBlockOf calls fn with the live rows of one key, block by block.
 func (sn *Snapshot) eachBlockOf(ctx context.Context, v *datasetView, ordinal uint32, fn func(*decodedBlock)) error {
 	for _, layer := range v.layers {
-		i := sort.Search(len(layer), func(i int) bool { return layer[i].greatest >= ordinal })
-		for ; i < len(layer) && layer[i].least <= ordinal; i++ {
+		for i := firstBlock(layer, ordinal); i < len(layer) && layer[i].least <= ordinal; i++ {
 			d, err := sn.readBlock(ctx, v, layer[i], &ordinal)
 			if err != nil {
 				return err
@@ -235,13 +249,10 @@ func (sn *Snapshot) eachBlockOf(ctx context.Context, v *datasetView, ordinal uin
 	return nil
 }
 
-// eachRowOf calls fn for each live row of one key.
-func (sn *Snapshot) eachRowOf(ctx context.Context, t DatasetType, ordinal uint32, fn func(d *decodedBlock, row int)) error {
-	return sn.eachBlockOf(ctx, sn.datasets[t], ordinal, func(d *decodedBlock) {
-		for i := range d.rows() {
-			fn(d, i)
-		}
-	})
+// firstBlock returns the first block of a layer that can hold an ordinal: it and those after it do while their least
+// ordinal isn't above it.
+func firstBlock(layer []blockRef, ordinal uint32) int {
+	return sort.Search(len(layer), func(i int) bool { return layer[i].greatest >= ordinal })
 }
 
 // decodedBlock is rows in memory: copies, with the ordinals of their keys.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -106,6 +107,11 @@ type Store struct {
 	info Info
 	log  *slog.Logger
 
+	limits limits
+	// committed, if it is not nil, is called after each commit, with writer held. It is for tests that look at the file
+	// between two commits.
+	committed func()
+
 	// file is a handle of our own on the file, for walking and zeroing pages.
 	file *os.File
 
@@ -126,6 +132,10 @@ type Store struct {
 // blocks that only lost snapshots needed) is removed and scrubbed before it returns. Errors: [ErrLocked], [ErrNotStore],
 // *[CorruptError], fs.ErrNotExist for a read-only store that isn't there.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
+	return open(ctx, path, opts, defaultLimits)
+}
+
+func open(ctx context.Context, path string, opts Options, limits limits) (*Store, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -135,7 +145,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 			return nil, fmt.Errorf("create store %s: %w", path, err)
 		}
 	}
-	s := &Store{path: path, opts: opts, log: opts.Logger}
+	s := &Store{path: path, opts: opts, log: opts.Logger, limits: limits}
 	s.leases.init()
 	if s.db, s.file, err = openFile(path, opts); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
@@ -153,9 +163,12 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 
 // load reads the format record.
 func (s *Store) load(ctx context.Context) error {
-	return s.View(ctx, func(tx *Tx) error {
-		meta := tx.b.Bucket(bucketMeta)
-		if meta == nil {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.db.View(func(b *bolt.Tx) error {
+		meta := b.Bucket(bucketMeta)
+		if meta == nil || meta.Get(keyInfo) == nil {
 			return fmt.Errorf("%w: it is a bbolt file of another program", ErrNotStore)
 		}
 		v, err := getSealed(meta, "format record", keyInfo)
@@ -169,11 +182,12 @@ func (s *Store) load(ctx context.Context) error {
 			return fmt.Errorf("%w: its format is %d and this version reads %d", ErrNotStore, s.info.Format, formatVersion)
 		}
 		for _, name := range allBuckets {
-			if tx.b.Bucket(name) == nil {
+			if b.Bucket(name) == nil {
 				return &CorruptError{What: "bucket " + string(name), Problem: "is missing"}
 			}
 		}
-		return nil
+		_, err = s.newTx(b)
+		return err
 	})
 }
 
@@ -183,7 +197,7 @@ func (s *Store) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reclaimed, err := s.reclaim(ctx)
+	reclaimed, err := s.reclaim(ctx, math.MaxUint64)
 	if err != nil {
 		return err
 	}
@@ -295,13 +309,13 @@ func initialise(path string, opts Options) (err error) {
 // openFile locks the file, walks its page structure by pread, and only then lets bbolt map it: a page that points
 // outside of the file would be a SIGBUS later.
 func openFile(path string, opts Options) (_ *bolt.DB, _ *os.File, err error) {
-	var file *os.File
+	var locked *os.File
 	defer func() {
-		if err != nil && file != nil {
-			err = errors.Join(err, file.Close())
-		}
 		if r := recover(); r != nil {
 			err = &CorruptError{What: "page structure", Problem: fmt.Sprint("bbolt can't read it: ", r)}
+			if locked != nil {
+				err = errors.Join(err, locked.Close()) // and let go of the lock
+			}
 		}
 	}()
 	mode := os.O_RDWR
@@ -328,6 +342,7 @@ func openFile(path string, opts Options) (_ *bolt.DB, _ *os.File, err error) {
 			if checkErr != nil {
 				return nil, errors.Join(checkErr, f.Close())
 			}
+			locked = f
 			return f, nil
 		},
 	})
@@ -335,10 +350,11 @@ func openFile(path string, opts Options) (_ *bolt.DB, _ *os.File, err error) {
 		if checkErr != nil {
 			err = checkErr
 		}
-		return nil, nil, err
+		return nil, nil, fullDisk(err)
 	}
 	db.AllocSize = allocSize
-	if file, err = os.OpenFile(path, mode, 0); err != nil {
+	file, err := os.OpenFile(path, mode, 0)
+	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return db, file, nil

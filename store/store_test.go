@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,6 +56,44 @@ func reopen(t testing.TB, path string, opts Options) *Store {
 		}
 	})
 	return s
+}
+
+// smallLimits are random ones that make much of little data.
+func smallLimits(r *rand.Rand) limits {
+	return limits{
+		runRows: 1 + r.IntN(50), runRecBytes: 1 + r.IntN(4000), runIDBytes: 1 + r.IntN(2000),
+		resolveBatch: 1 + r.IntN(40), resolveBytes: 1 + r.IntN(2000), stageBytes: 1 + r.IntN(4000), stagePart: 1 + r.IntN(100),
+		removeBudget: 1 + r.IntN(500), dropPerTx: 1 + r.IntN(5), compactPlanned: 1 + r.IntN(5), forwardEntries: 1 + r.IntN(8),
+	}
+}
+
+// openQuick opens a store that doesn't sync, with limits. The caller closes it.
+func openQuick(t testing.TB, path string, opts Options, limits limits) *Store {
+	t.Helper()
+	s, err := open(t.Context(), path, opts, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.db.NoSync, s.db.NoGrowSync = true, true
+	t.Cleanup(func() {
+		if err := s.closeFiles(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// setSeed makes the order of an empty store's dictionaries the same in each run.
+func setSeed(t testing.TB, s *Store, seed uint64) {
+	t.Helper()
+	s.info.Seed = seed
+	err := s.Update(context.Background(), func(tx *Tx) error {
+		v, err := json.Marshal(s.info)
+		return errors.Join(err, putSealed(tx.b.Bucket(bucketMeta), keyInfo, v))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func mustCheck(t testing.TB, s *Store) {

@@ -75,12 +75,17 @@ func (tx *Tx) newID() uint32 {
 }
 
 // View runs fn in a read transaction: keep it short, since it pins every page that is freed meanwhile.
-func (s *Store) View(ctx context.Context, fn func(*Tx) error) (err error) {
+func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.gate.RLock()
 	defer s.gate.RUnlock()
+	return s.viewLocked(fn)
+}
+
+// viewLocked is [Store.View] for a caller that holds gate.
+func (s *Store) viewLocked(fn func(*Tx) error) (err error) {
 	if s.db == nil {
 		return s.down
 	}
@@ -159,6 +164,9 @@ func (s *Store) commitLocked(tx *Tx) error {
 	}
 	err := tx.b.Commit()
 	if err == nil {
+		if s.committed != nil {
+			s.committed()
+		}
 		return nil
 	}
 	err = fullDisk(err)
@@ -196,11 +204,7 @@ func (s *Store) reopenLocked() error {
 
 func (s *Store) newTx(b *bolt.Tx) (*Tx, error) {
 	tx := &Tx{s: s, b: b}
-	meta := b.Bucket(bucketMeta)
-	if meta == nil {
-		return tx, nil // load tells what the file is instead
-	}
-	v, err := getSealed(meta, "counters", keyState)
+	v, err := getSealed(b.Bucket(bucketMeta), "counters", keyState)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/expunge-db/expunge/engine"
+)
+
+// printJSON writes one document.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write result: %w", err)
+	}
+	return nil
+}
+
+// print writes text to stdout.
+func (a *app) print(text string) error {
+	if _, err := io.WriteString(a.stdout, text); err != nil {
+		return fmt.Errorf("write result: %w", err)
+	}
+	return nil
+}
+
+// count writes a number with thousands separators.
+func count(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	start := 0
+	if n < 0 {
+		start = 1
+	}
+	for i := len(digits) - 3; i > start; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// counted is a number and its noun, whose plural ends in s.
+func counted(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(n) + " " + noun + "s"
+}
+
+// size writes bytes in MiB.
+func size(n int64) string {
+	mib := float64(n) / (1 << 20)
+	switch {
+	case mib >= 100:
+		return count(int64(mib+0.5)) + " MiB"
+	case mib >= 1:
+		return strconv.FormatFloat(mib, 'f', 1, 64) + " MiB"
+	}
+	return strconv.FormatFloat(mib, 'f', 2, 64) + " MiB"
+}
+
+// moment writes a time for people.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// epoch is a time as the API sends it: seconds since 1970 with milliseconds.
+func epoch(t time.Time) json.Number {
+	ms := t.UnixMilli()
+	return json.Number(fmt.Sprintf("%d.%03d", ms/1000, ms%1000))
+}
+
+// lower is a dataset type as people write it.
+func lower[T ~string](t T) string { return strings.ToLower(string(t)) }
+
+// datasetTypes are all types, in the order in which they are shown.
+var datasetTypes = []engine.DatasetType{engine.Users, engine.Items, engine.Interactions}
+
+// quote makes a word of a shell command line of s.
+func quote(s string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+=:,@%", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// table lays out rows in columns; the first row is the heading. Columns whose name is in right are aligned to the right.
+func table(rows [][]string, right ...string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	toRight := make(map[int]bool)
+	for i, name := range rows[0] {
+		for _, r := range right {
+			toRight[i] = toRight[i] || r == name
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if toRight[i] {
+				line.WriteString(pad + cell)
+			} else {
+				line.WriteString(cell + pad)
+			}
+			line.WriteString("  ")
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// pairs lays out names and what they are; those that are nothing are left out.
+func pairs(rows ...[2]string) string {
+	width := 0
+	for _, r := range rows {
+		if r[1] != "" {
+			width = max(width, len(r[0]))
+		}
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		if r[1] != "" {
+			fmt.Fprintf(&b, "%-*s  %s\n", width, r[0], r[1])
+		}
+	}
+	return b.String()
+}

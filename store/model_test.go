@@ -1,0 +1,578 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestModel runs random operations against a store and a naive model of it, with limits so small that little data takes
+// the paths of much. The seed is the subtest's name.
+func TestModel(t *testing.T) {
+	seeds := 30
+	if os.Getenv("EXPUNGE_TEST_LONG") != "" {
+		seeds = 1000
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			m := newModel(t, uint64(seed))
+			for m.step = range 25 {
+				m.random()
+				if t.Failed() {
+					t.Fatalf("after step %d: %s", m.step, m.op)
+				}
+			}
+			m.op = "quiesce"
+			m.quiesce()
+			if err := m.s.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// mark begins every ID and every city of a model, so that all of them can be found in a file.
+const (
+	mark      = "@~ID"
+	tokenSize = 16
+)
+
+type modelGroup struct {
+	name  string
+	rows  map[DatasetType][]row
+	swept bool // the dictionaries hold only IDs that rows refer to
+}
+
+type heldSnapshot struct {
+	sn   *Snapshot
+	rows map[DatasetType][]row
+}
+
+type pendingDeletion struct {
+	job   uint64
+	group string
+	epoch uint64
+}
+
+type model struct {
+	t      *testing.T
+	r      *rand.Rand
+	s      *Store
+	opts   Options
+	limits limits
+	groups []*modelGroup
+	held   []heldSnapshot
+	jobs   []pendingDeletion
+	job    uint64
+	city   int
+	step   int
+	op     string
+}
+
+func newModel(t *testing.T, seed uint64) *model {
+	r := rand.New(rand.NewPCG(seed, 1))
+	m := &model{t: t, r: r, limits: smallLimits(r), opts: Options{Codec: CodecNone, BlockRows: 1 + r.IntN(40)}}
+	m.s = openQuick(t, filepath.Join(t.TempDir(), "model.expunge"), m.opts, m.limits)
+	setSeed(t, m.s, seed)
+	for i := range 1 + r.IntN(2) {
+		g := &modelGroup{name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), swept: true}
+		createGroup(t, m.s, g.name)
+		m.groups = append(m.groups, g)
+		m.startOrdinals(g.name)
+	}
+	return m
+}
+
+// startOrdinals lets the dictionaries begin short of where a chunk of them, or of a bitmap, ends.
+func (m *model) startOrdinals(group string) {
+	starts := []uint32{0, 0, reverseSlots - 5, refSlots - 7, 1<<16 - 9}
+	err := m.s.Update(context.Background(), func(tx *Tx) error {
+		g, err := tx.Group(group)
+		for _, kind := range []dictKind{dictUsers, dictItems} {
+			next := starts[m.r.IntN(len(starts))]
+			err = errors.Join(err, tx.putDictState(dictID{g.ID, kind}, dictState{Next: next}))
+		}
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *model) random() {
+	g := m.groups[m.r.IntN(len(m.groups))]
+	switch n := m.r.IntN(100); {
+	case n < 35:
+		m.importRows(g)
+	case n < 40:
+		m.abortImport(g)
+	case n < 60:
+		m.deleteUsers(g)
+	case n < 72:
+		m.clean()
+	case n < 77:
+		m.hold(g)
+	case n < 82:
+		m.releaseOne()
+	case n < 85:
+		m.op = "scrub"
+		if _, err := m.s.Scrub(context.Background()); err != nil {
+			m.t.Error(err)
+		}
+	case n < 88:
+		m.quiesce()
+	case n < 91:
+		m.reopen()
+	default:
+		m.op = "sweep"
+		m.sweep(g)
+	}
+	mustCheck(m.t, m.s)
+	for _, h := range m.held {
+		m.compareSnapshot(h.sn, h.rows)
+	}
+	m.compare(g)
+}
+
+// compare checks that the store shows the model's rows now.
+func (m *model) compare(g *modelGroup) {
+	sn, err := m.s.Snapshot(context.Background(), g.name)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer sn.Release()
+	m.compareSnapshot(sn, g.rows)
+}
+
+func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {
+	m.t.Helper()
+	for _, typ := range []DatasetType{Users, Items, Interactions} {
+		got := sortedStrings(scanAll(m.t, sn, typ))
+		if wanted := sortedStrings(want[typ]); !slices.Equal(got, wanted) {
+			m.t.Errorf("%s: scan gave %d rows, want %d: %v and %v", typ, len(got), len(wanted), got, wanted)
+		}
+		if sn.Rows(typ) != int64(len(want[typ])) {
+			m.t.Errorf("%s: Rows says %d, want %d", typ, sn.Rows(typ), len(want[typ]))
+		}
+		key := m.user()
+		if typ == Items {
+			key = m.item()
+		}
+		rec, err := sn.RowsOf(context.Background(), typ, []byte(key))
+		if err != nil {
+			m.t.Error(err)
+			return
+		}
+		var rows []row
+		if rec != nil {
+			rows = rowsOf(rec)
+			rec.Release()
+		}
+		wanted := slices.DeleteFunc(slices.Clone(want[typ]), func(r row) bool { return r[0] != key })
+		if got, wanted := sortedStrings(rows), sortedStrings(wanted); !slices.Equal(got, wanted) {
+			m.t.Errorf("%s: rows of one key are %d, want %d", typ, len(got), len(wanted))
+		}
+	}
+}
+
+// user and item return tokens; some users have many rows.
+func (m *model) user() string {
+	n := m.r.IntN(60)
+	if m.r.IntN(4) == 0 {
+		n = m.r.IntN(3)
+	}
+	return fmt.Sprintf("%su%011x", mark, uint64(n+1)*0x9e3779b9%(1<<40))
+}
+
+func (m *model) item() string {
+	return fmt.Sprintf("%si%011x", mark, uint64(m.r.IntN(50)+1)*0x85ebca6b%(1<<40))
+}
+
+func (m *model) randomRow(typ DatasetType) row {
+	switch typ {
+	case Users:
+		m.city++
+		r := row{m.user(), m.r.IntN(90), fmt.Sprintf("%sc%011x", mark, m.city)}
+		if m.r.IntN(4) == 0 {
+			r[1], r[2] = nil, nil
+		}
+		return r
+	case Items:
+		return row{m.item(), float64(m.r.IntN(10)) / 2, m.r.IntN(2) == 0}
+	default:
+		r := row{m.user(), m.item(), []string{"view", "click"}[m.r.IntN(2)], nil, m.r.IntN(8) - 3}
+		if m.r.IntN(2) == 0 {
+			r[3] = float64(m.r.IntN(3))
+		}
+		return r
+	}
+}
+
+// randomRows are random, with repeats of each other and of rows that are there.
+func (m *model) randomRows(typ DatasetType, there []row) []row {
+	n := m.r.IntN(60)
+	if m.r.IntN(3) == 0 {
+		n = m.r.IntN(3)
+	}
+	var rows []row
+	for range n {
+		switch k := m.r.IntN(10); {
+		case k == 0 && len(rows) > 0:
+			rows = append(rows, rows[m.r.IntN(len(rows))])
+		case k < 3 && len(there) > 0:
+			rows = append(rows, there[m.r.IntN(len(there))])
+		default:
+			rows = append(rows, m.randomRow(typ))
+		}
+	}
+	return rows
+}
+
+// randomImport begins an import of random rows in records of random sizes.
+func (m *model) randomImport(g *modelGroup) (im *Import, typ DatasetType, mode ImportMode, rows []row) {
+	typ = []DatasetType{Users, Items, Interactions, Interactions}[m.r.IntN(4)]
+	mode = ImportIncremental
+	if m.r.IntN(4) == 0 {
+		mode = ImportFull
+	}
+	rows = m.randomRows(typ, g.rows[typ])
+	m.op = fmt.Sprintf("%s import of %d rows of %s", mode, len(rows), typ)
+	im, err := m.s.BeginImport(context.Background(), g.name, typ, mode)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for rest := rows; len(rest) > 0; {
+		n := 1 + m.r.IntN(len(rest))
+		rec := record(typ, rest[:n])
+		if err := im.Append(rec); err != nil {
+			m.t.Fatal(err)
+		}
+		rec.Release()
+		rest = rest[n:]
+	}
+	return im, typ, mode, rows
+}
+
+func (m *model) importRows(g *modelGroup) {
+	im, typ, mode, rows := m.randomImport(g)
+	got, err := im.Finish(context.Background(), nil, func(*Tx, ImportResult) error { return nil })
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	after, want := applyImport(typ, mode, g.rows[typ], rows)
+	if got != want {
+		m.t.Errorf("%s: %+v, want %+v", m.op, got, want)
+	}
+	g.rows[typ] = after
+	if mode == ImportFull {
+		g.swept = false
+	}
+	if m.r.IntN(3) > 0 {
+		m.sweep(g)
+	}
+}
+
+// applyImport says what an import should do.
+func applyImport(typ DatasetType, mode ImportMode, there, rows []row) (after []row, res ImportResult) {
+	res.Read = int64(len(rows))
+	if mode == ImportFull {
+		res.Added, res.Replaced = res.Read, int64(len(there))
+		return slices.Clone(rows), res
+	}
+	after = slices.Clone(there)
+	if typ == Interactions {
+		seen := make(map[string]bool)
+		for _, r := range there {
+			seen[r.String()] = true
+		}
+		for _, r := range rows {
+			if !seen[r.String()] {
+				seen[r.String()] = true
+				after = append(after, r)
+			}
+		}
+		res.Added = int64(len(after) - len(there))
+		res.Duplicate = res.Read - res.Added
+		return after, res
+	}
+	last := make(map[any]row)
+	for _, r := range rows {
+		last[r[0]] = r
+	}
+	after = slices.DeleteFunc(after, func(r row) bool { return last[r[0]] != nil })
+	res.Replaced = int64(len(there) - len(after))
+	res.Added = int64(len(last))
+	res.Duplicate = res.Read - res.Added
+	for i, r := range rows {
+		if !slices.ContainsFunc(rows[i+1:], func(later row) bool { return later[0] == r[0] }) {
+			after = append(after, r)
+		}
+	}
+	return after, res
+}
+
+func (m *model) abortImport(g *modelGroup) {
+	ctx := context.Background()
+	im, _, _, _ := m.randomImport(g)
+	m.op = "aborted " + m.op
+	if m.r.IntN(2) == 0 {
+		stop := errors.New("stop")
+		if _, err := im.Finish(ctx, nil, func(*Tx, ImportResult) error { return stop }); !errors.Is(err, stop) {
+			m.t.Fatal(err)
+		}
+		mustCheck(m.t, m.s)
+		m.compare(g)
+		if err := m.s.Tombstone(ctx, g.name, 1<<40, 0, nil); !errors.Is(err, ErrImporting) {
+			m.t.Errorf("tombstone during an import: %v", err)
+		}
+	}
+	if err := im.Abort(ctx); err != nil {
+		m.t.Error(err)
+	}
+}
+
+func (m *model) sweep(g *modelGroup) {
+	if err := m.s.Sweep(context.Background(), g.name); err != nil {
+		m.t.Error(err)
+	}
+	g.swept = true
+}
+
+// deleteUsers runs a deletion up to its tombstones, and a dry run before it.
+func (m *model) deleteUsers(g *modelGroup) {
+	ctx := context.Background()
+	m.job++
+	var list []string
+	for range m.r.IntN(25) {
+		id := m.user()
+		if m.r.IntN(5) == 0 {
+			id = mark + strings.ToUpper(id[len(mark):]) // somebody else
+		}
+		list = append(list, id)
+	}
+	m.op = fmt.Sprintf("deletion of %d IDs", len(list))
+	dry, err := m.s.BeginDryRun(ctx, g.name)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var sum Staged
+	batches := uint32(0)
+	for rest := list; len(rest) > 0; batches++ {
+		n := 1 + m.r.IntN(len(rest))
+		batch := rest[:n]
+		rest = rest[n:]
+		at := func(i int) []byte { return []byte(batch[i]) }
+		if err := dry.Add(ctx, n, at); err != nil {
+			m.t.Fatal(err)
+		}
+		err := m.s.StageUsers(ctx, g.name, m.job, batches, n, at, func(_ *Tx, st Staged) error {
+			sum.Matched, sum.Unknown, sum.Duplicate = sum.Matched+st.Matched, sum.Unknown+st.Unknown, sum.Duplicate+st.Duplicate
+			return nil
+		})
+		if err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	want, err := dry.Finish(ctx)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	distinct, repeats, err := m.s.DistinctUnknown(ctx, m.job, batches)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var del Deleted
+	err = m.s.Tombstone(ctx, g.name, m.job, batches, func(_ *Tx, d Deleted) error {
+		del = d
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.jobs = append(m.jobs, pendingDeletion{m.job, g.name, del.Epoch})
+	got := DryRunResult{Listed: int64(len(list)), Matched: sum.Matched, Unknown: distinct, Duplicate: sum.Duplicate + repeats, Rows: del.Rows}
+	if fmt.Sprint(got) != fmt.Sprint(want) || del.Late != 0 {
+		m.t.Errorf("deletion gave %+v, its dry run %+v", got, want)
+	}
+	m.applyDeletion(g, list, want)
+}
+
+func (m *model) applyDeletion(g *modelGroup, list []string, got DryRunResult) {
+	listed := make(map[any]bool)
+	for _, id := range list {
+		listed[id] = true
+	}
+	matched := make(map[any]bool)
+	for _, typ := range []DatasetType{Users, Interactions} {
+		before := len(g.rows[typ])
+		g.rows[typ] = slices.DeleteFunc(slices.Clone(g.rows[typ]), func(r row) bool {
+			if listed[r[0]] {
+				matched[r[0]] = true
+			}
+			return listed[r[0]]
+		})
+		if n := int64(before - len(g.rows[typ])); n != got.Rows[typ] {
+			m.t.Errorf("%s: %d rows deleted, want %d", typ, got.Rows[typ], n)
+		}
+	}
+	if g.swept && got.Matched != int64(len(matched)) {
+		m.t.Errorf("%d users matched, want %d", got.Matched, len(matched))
+	}
+	if got.Matched+got.Unknown != int64(len(listed)) || got.Matched+got.Unknown+got.Duplicate != got.Listed {
+		m.t.Errorf("of %d listed: %+v", len(listed), got)
+	}
+}
+
+// clean cleans, and checks the promises about what is finished and what it waits for.
+func (m *model) clean() {
+	ctx := context.Background()
+	m.op = fmt.Sprintf("clean with %d snapshots", len(m.held))
+	done, waitsFor, err := m.s.Clean(ctx)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	older := m.s.Leases(waitsFor).Open
+	if (waitsFor > 0) != (older > 0) {
+		m.t.Errorf("clean waits for epoch %d and %d snapshots are older", waitsFor, older)
+	}
+	left := m.jobs[:0]
+	for _, j := range m.jobs {
+		if j.epoch > done {
+			if waitsFor == 0 {
+				m.t.Errorf("a deletion of epoch %d is not done at %d, and nothing is waited for", j.epoch, done)
+			}
+			left = append(left, j)
+			continue
+		}
+		if err := m.s.CheckGone(ctx, j.group, j.job); err != nil {
+			m.t.Error(err)
+		}
+		if err := m.s.DropStaged(ctx, j.job); err != nil {
+			m.t.Error(err)
+		}
+	}
+	m.jobs = left
+}
+
+func (m *model) hold(g *modelGroup) {
+	m.op = "hold a snapshot"
+	sn, err := m.s.Snapshot(context.Background(), g.name)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.held = append(m.held, heldSnapshot{sn, maps.Clone(g.rows)})
+}
+
+func (m *model) releaseOne() {
+	m.op = "release a snapshot"
+	if len(m.held) == 0 {
+		return
+	}
+	i := m.r.IntN(len(m.held))
+	m.held[i].sn.Release()
+	m.held = slices.Delete(m.held, i, i+1)
+}
+
+// quiesce finishes everything and looks into the raw file.
+func (m *model) quiesce() {
+	m.op = "quiesce"
+	for len(m.held) > 0 {
+		m.releaseOne()
+	}
+	for _, g := range m.groups {
+		m.sweep(g)
+	}
+	m.clean()
+	if len(m.jobs) > 0 {
+		m.t.Error("deletions are left although no snapshot is open")
+	}
+	if _, err := m.s.Scrub(context.Background()); err != nil {
+		m.t.Fatal(err)
+	}
+	m.compareFile()
+}
+
+// compareFile checks that the file holds the tokens of the model's rows, and no other ones.
+func (m *model) compareFile() {
+	want := make(map[string]bool)
+	for _, g := range m.groups {
+		for _, rows := range g.rows {
+			for _, r := range rows {
+				for _, v := range r {
+					if s, ok := v.(string); ok && strings.HasPrefix(s, mark) {
+						want[s] = true
+					}
+				}
+			}
+		}
+	}
+	got := tokens(m.t, m.s.path)
+	for tok := range want {
+		if !got[tok] {
+			m.t.Errorf("%s is not in the file", tok)
+		}
+	}
+	for tok := range got {
+		if !want[tok] {
+			m.t.Errorf("%s is still in the file", tok)
+		}
+	}
+}
+
+// tokens returns all that begins with mark in a file.
+func tokens(t testing.TB, path string) map[string]bool {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string]bool)
+	for {
+		i := bytes.Index(data, []byte(mark))
+		if i < 0 {
+			return out
+		}
+		out[string(data[i:min(i+tokenSize, len(data))])] = true
+		data = data[i+len(mark):]
+	}
+}
+
+// reopen closes the store, opens it read-only, which must not change a byte, and opens it again.
+func (m *model) reopen() {
+	m.op = "reopen"
+	ctx := context.Background()
+	for len(m.held) > 0 {
+		m.releaseOne()
+	}
+	if err := m.s.Close(ctx); err != nil {
+		m.t.Fatal(err)
+	}
+	before, err := os.ReadFile(m.s.path)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	ro := m.opts
+	ro.ReadOnly = true
+	if m.s, err = Open(ctx, m.s.path, ro); err != nil {
+		m.t.Fatal(err)
+	}
+	mustCheck(m.t, m.s)
+	for _, g := range m.groups {
+		m.compare(g)
+	}
+	if err := m.s.Close(ctx); err != nil {
+		m.t.Fatal(err)
+	}
+	after, err := os.ReadFile(m.s.path)
+	if err != nil || !bytes.Equal(before, after) {
+		m.t.Errorf("reading changed the file: %v", err)
+	}
+	m.s = openQuick(m.t, m.s.path, m.opts, m.limits)
+}
