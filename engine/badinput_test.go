@@ -100,6 +100,10 @@ func failed(t *testing.T, e *engine.Engine, store string, job engine.Job, log *l
 }
 
 func TestBadInput(t *testing.T) {
+	path, log := storePath(t), new(logBuffer)
+	e := open(t, path, engine.Options{Codec: engine.CodecNone, Logger: log.logger()})
+	importSmall(t, e)
+	before := allRows(t, e)
 	long := strings.Repeat("x", 257)
 	for _, c := range []struct {
 		name  string
@@ -138,10 +142,6 @@ func TestBadInput(t *testing.T) {
 		{"import: missing file", engine.Items, map[string]string{}, []string{"list.csv", "no such file"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path, log := storePath(t), new(logBuffer)
-			e := open(t, path, engine.Options{Codec: engine.CodecNone, Logger: log.logger()})
-			importSmall(t, e)
-			before := allRows(t, e)
 			dir := t.TempDir()
 			for name, text := range c.files {
 				writeFile(t, dir, name, text)
@@ -171,11 +171,11 @@ func TestBadInput(t *testing.T) {
 					break
 				}
 			}
-			mustClose(t, e)
-			if inFolder(t, path, secret) {
-				t.Error("something of the failed job's input is in the folder of the closed store")
-			}
 		})
+	}
+	mustClose(t, e)
+	if inFolder(t, path, secret) {
+		t.Error("something of the failed jobs' input is in the folder of the closed store")
 	}
 }
 
@@ -221,6 +221,32 @@ func TestListsThatDeleteNobody(t *testing.T) {
 				t.Error("IDs of the list are in the store's folder")
 			}
 		})
+	}
+}
+
+func TestLocations(t *testing.T) {
+	e := open(t, storePath(t), engine.Options{})
+	importSmall(t, e)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	writeFile(t, dir, "some lists/a#1.csv", "USER_ID\nuser-01\n")
+	writeFile(t, dir, "b.csv", "USER_ID\nuser-02\n")
+	for i, source := range []string{"file://" + dir + "/some%20lists/a%231.csv", "b.csv", "some lists", "file://localhost" + dir + "/b.csv", "."} {
+		job := deleteSource(t, e, "g", source)
+		if want := []int64{11, 11, 0, 0, 0}[i]; *job.NumDeleted != want {
+			t.Errorf("%s: deleted %d rows, want %d", source, *job.NumDeleted, want)
+		}
+		if !filepath.IsAbs(job.Source) && !strings.HasPrefix(job.Source, "file:///") && !strings.HasPrefix(job.Source, "file://localhost/") {
+			t.Errorf("%s is stored as %s, which means something else in another working directory", source, job.Source)
+		}
+	}
+}
+
+func TestGroupWithoutDatasets(t *testing.T) {
+	e := open(t, storePath(t), engine.Options{})
+	must[engine.DatasetGroup](t)(e.CreateDatasetGroup(context.Background(), "empty"))
+	if job := deleteUsers(t, e, "empty", "somebody"); *job.NumDeleted != 0 || job.Counts.Unknown != 1 {
+		t.Errorf("job %+v", job)
 	}
 }
 

@@ -25,13 +25,43 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 	for _, j := range released {
 		e.setProgress(j.Seq, Progress{Step: StepErasing})
 	}
-	err = e.erase(ctx, released)
+	if !e.started {
+		err = e.dropStale(ctx)
+	}
+	if err == nil {
+		err = e.erase(ctx, released)
+	}
 	if err != nil && ctx.Err() == nil {
 		reason := fmt.Sprintf("erasing the data failed and is tried again: %v", err)
 		err = errors.Join(err, e.setReason(ctx, released, reason))
 	}
 	e.started = e.started || err == nil
 	return 0, err
+}
+
+// dropStale removes what jobs that are over have staged, off the disk too: one that failed on a full disk can't always.
+func (e *Engine) dropStale(ctx context.Context) error {
+	staged, err := e.store.StagedJobs(ctx) // before the list of jobs, which so has all that are staging now
+	if err != nil || len(staged) == 0 {
+		return err
+	}
+	open, err := e.unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	stale := slices.DeleteFunc(staged, func(seq uint64) bool {
+		return slices.ContainsFunc(open, func(j Job) bool { return j.Seq == seq })
+	})
+	if len(stale) == 0 {
+		return nil
+	}
+	for _, seq := range stale {
+		if err := e.store.DropStaged(ctx, seq); err != nil {
+			return err
+		}
+	}
+	_, err = e.store.Scrub(ctx)
+	return err
 }
 
 // released returns the jobs that are past the point of no return, in the order of creation.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,7 +144,7 @@ func readFile(t testing.TB, path string) []byte {
 	return must[[]byte](t)(os.ReadFile(path))
 }
 
-// appendRows appends the rows of a record in a form that is the same for equal rows only: a line of cells, null as one
+// appendRow appends a row of a record in a form that is the same for equal rows only: a line of cells, null as one
 // byte that no cell has.
 func appendRow(b []byte, rec arrow.Record, i int) []byte {
 	for n, col := range rec.Columns() {
@@ -285,18 +286,24 @@ const rawIDLen = 16
 // findIDs returns which of the IDs are anywhere in the bytes of a file.
 func findIDs(data []byte, ids map[[rawIDLen]byte]bool) map[[rawIDLen]byte]bool {
 	found := make(map[[rawIDLen]byte]bool)
-	run := 0
-	for i, c := range data {
-		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
-			run++
-		} else {
-			run = 0
+	var inID [256]bool
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789") {
+		inID[c] = true
+	}
+	fit := 0 // bytes from i on that are known to be of an ID
+	for i := 0; i+rawIDLen <= len(data); {
+		k := rawIDLen - 1
+		for k >= fit && inID[data[i+k]] {
+			k--
 		}
-		if run >= rawIDLen {
-			if id := [rawIDLen]byte(data[i+1-rawIDLen:]); ids[id] {
-				found[id] = true
-			}
+		if k >= fit {
+			i, fit = i+k+1, rawIDLen-1-k
+			continue
 		}
+		if id := [rawIDLen]byte(data[i:]); ids[id] {
+			found[id] = true
+		}
+		i, fit = i+1, rawIDLen-1
 	}
 	return found
 }
@@ -333,4 +340,25 @@ func inFolder(t testing.TB, store, text string) bool {
 		}
 	}
 	return false
+}
+
+func TestFindIDs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 300 {
+		data := make([]byte, rng.IntN(400))
+		for i := range data {
+			data[i] = "ab\x00"[min(2, rng.IntN(20)/9)]
+		}
+		ids, want := make(map[[rawIDLen]byte]bool), make(map[[rawIDLen]byte]bool)
+		for at := 0; at+rawIDLen <= len(data); at++ {
+			id := [rawIDLen]byte(data[at:])
+			if !bytes.ContainsRune(id[:], 0) && rng.IntN(2) == 0 {
+				ids[id], want[id] = true, true
+			}
+		}
+		ids[[rawIDLen]byte{'x'}] = true
+		if got := findIDs(data, ids); !maps.Equal(got, want) {
+			t.Fatalf("found %d IDs, want %d", len(got), len(want))
+		}
+	}
 }

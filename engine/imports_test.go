@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"jobs":   {},
 	"engine": {"store", "ingest", "jobs", "engine"},
 	"bench":  {"engine"},
-	"cmd":    {"engine", "bench", "ingest"}, // ingest: to derive and describe schemas before there is a store
+	"cmd":    {"engine", "bench"}, // bench: the generator
 }
 
 // embedded are the modules that a program which embeds package engine gets, and why.
@@ -32,6 +32,7 @@ var embedded = map[string]string{
 	"github.com/zeebo/xxh3":             "hashes of IDs",
 	"github.com/twmb/avro":              "schemas",
 	"golang.org/x/sys":                  "locks, holes",
+	"golang.org/x/sync":                 "groups of goroutines",
 	"github.com/bits-and-blooms/bitset": "by roaring",
 	"github.com/goccy/go-json":          "by arrow",
 	"github.com/google/flatbuffers":     "by arrow",

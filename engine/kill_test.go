@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,7 +62,8 @@ func runVictim(path string) {
 	say("created")
 	over := make(chan struct{})
 	go func() {
-		if _, err := e.Wait(ctx, job); err != nil {
+		var failed *engine.JobError
+		if _, err := e.Wait(ctx, job); err != nil && !errors.As(err, &failed) {
 			say(err)
 		}
 		close(over)
@@ -141,6 +143,7 @@ type killCase struct {
 	store string // closed; copied for each kill
 	job   string
 	gone  map[[rawIDLen]byte]bool // IDs that must not be in the file at the end
+	fails bool
 
 	want   killResult
 	phases []string
@@ -150,6 +153,7 @@ type killCase struct {
 // killResult is what has to be the same with kills as without.
 type killResult struct {
 	counts     string
+	reason     string
 	numDeleted int64
 	rows       map[engine.DatasetType]rowsDigest
 }
@@ -162,7 +166,8 @@ func digestRows(t *testing.T, e *engine.Engine, group string, typ engine.Dataset
 	var buf []byte
 	for rec, err := range e.Scan(context.Background(), group, typ) {
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return d
 		}
 		for i := range int(rec.NumRows()) {
 			buf = appendRow(buf[:0], rec, i)
@@ -186,11 +191,17 @@ func (c *killCase) finish(t *testing.T, store string) (res killResult) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	job = must[engine.Job](t)(e.Wait(ctx, job))
+	job, err = e.Wait(ctx, job)
+	if failed := new(engine.JobError); errors.As(err, &failed) != c.fails || err != nil && !c.fails {
+		t.Fatalf("the job ended as %s: %v", job.Status, err)
+	}
+	res.reason = job.FailureReason
 	if job.NumDeleted != nil {
 		res.numDeleted = *job.NumDeleted
 	}
 	res.counts = fmt.Sprintf("%+v", job.Counts)
+	var check sync.WaitGroup
+	check.Go(func() { mustCheck(t, e) })
 	res.rows = make(map[engine.DatasetType]rowsDigest)
 	for _, typ := range []engine.DatasetType{engine.Users, engine.Interactions} {
 		res.rows[typ] = digestRows(t, e, killGroup, typ)
@@ -198,7 +209,7 @@ func (c *killCase) finish(t *testing.T, store string) (res killResult) {
 	if found := findIDs(readFile(t, store), c.gone); len(found) > 0 {
 		t.Errorf("%d of %d IDs of the list are in the file when the job is over", len(found), len(c.gone))
 	}
-	mustCheck(t, e)
+	check.Wait()
 	mustClose(t, e)
 	if found := findIDs(readFile(t, store), c.gone); len(found) > 0 {
 		t.Errorf("%d of %d IDs of the list are in the closed file", len(found), len(c.gone))
@@ -211,7 +222,14 @@ func (c *killCase) finish(t *testing.T, store string) (res killResult) {
 
 func (c *killCase) copyStore(t *testing.T) string {
 	t.Helper()
-	return writeFile(t, t.TempDir(), "store.expunge", string(readFile(t, c.store)))
+	from := must[*os.File](t)(os.Open(c.store))
+	path := storePath(t)
+	to := must[*os.File](t)(os.Create(path))
+	_, err := io.Copy(to, from)
+	if err := errors.Join(err, from.Close(), to.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // measure runs the job without a kill.
@@ -246,6 +264,9 @@ func (c *killCase) run(t *testing.T, n int, seed uint64) {
 			v := startVictim(t, store, c.job)
 			v.until(phase)
 			delay := time.Duration(rng.Int64N(int64(c.length[phase]) + 1))
+			if c.fails { // the end is what is of interest
+				delay = c.length[phase] - delay/5
+			}
 			time.Sleep(delay)
 			last := v.kill(t)
 			if last == "" {
@@ -262,7 +283,7 @@ func (c *killCase) run(t *testing.T, n int, seed uint64) {
 				hit["resumed: "+said[len(said)-1]]++
 			}
 			got := c.finish(t, store)
-			if got.counts != c.want.counts || got.numDeleted != c.want.numDeleted || !maps.Equal(got.rows, c.want.rows) {
+			if got.counts != c.want.counts || got.reason != c.want.reason || got.numDeleted != c.want.numDeleted || !maps.Equal(got.rows, c.want.rows) {
 				t.Errorf("killed %v into %s (seed %d): %+v, want %+v", delay, phase, seed, got, c.want)
 			}
 		})
@@ -332,6 +353,23 @@ func TestKillDeletion(t *testing.T) {
 	k.run(t, kills(), 1)
 	if k.want.numDeleted == 0 {
 		t.Error("the list deletes nobody")
+	}
+}
+
+// TestKillFailure kills a job whose list ends with a bad line: what it staged must be gone before it is FAILED.
+func TestKillFailure(t *testing.T) {
+	c := killConfig()
+	store, _ := prepareKill(t, engine.CodecPacked)
+	stranger := bench.Config{Seed: 99}
+	var list []string
+	for i := range 150_000 {
+		list = append(list, stranger.UserID(i))
+	}
+	file := listFile(t, append(slices.Clone(list), c.UserID(0), "a,b")...)
+	k := killCase{store: store, job: "delete " + file, gone: idSet(slices.Values(list)), fails: true}
+	k.run(t, max(3, kills()/5), 3)
+	if users := k.want.rows[engine.Users].n; users != uint64(c.Users) {
+		t.Errorf("%d users are left of %d", users, c.Users)
 	}
 }
 

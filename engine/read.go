@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -15,8 +16,9 @@ import (
 // Snapshot is one consistent state of a dataset group, whatever is imported and deleted meanwhile. A deletion that began
 // after it can't complete before it is released. It may be used by several goroutines.
 type Snapshot struct {
-	e  *Engine
-	sn *store.Snapshot
+	e        *Engine
+	sn       *store.Snapshot
+	released atomic.Bool // set before sn is released: what was read while it isn't is whole
 }
 
 // Snapshot opens a snapshot of some datasets of a group, or of all that it has if none is named. The caller must release
@@ -26,11 +28,12 @@ func (e *Engine) Snapshot(ctx context.Context, group string, types ...DatasetTyp
 	if err != nil {
 		return nil, mapError(err)
 	}
-	return &Snapshot{e, sn}, nil
+	return &Snapshot{e: e, sn: sn}, nil
 }
 
 // Release ends the snapshot; releasing it again does nothing.
 func (s *Snapshot) Release() {
+	s.released.Store(true)
 	s.sn.Release()
 	if s.e.runner != nil {
 		s.e.runner.Wake() // a deletion may have waited for it
@@ -45,16 +48,32 @@ func (s *Snapshot) Schema(t DatasetType) *arrow.Schema { return s.sn.Schema(t) }
 
 // Scan yields the rows of a dataset as Arrow records of up to some thousand rows. The rows of one user, in Items datasets
 // of one item, lie side by side and in the order of TIMESTAMP within what one import brought. The caller releases each
-// record; its buffers are its own. After an error nothing more is yielded.
+// record; its buffers are its own. After an error nothing more is yielded. Errors: [ErrNotFound], [ErrReleased].
 func (s *Snapshot) Scan(ctx context.Context, t DatasetType) iter.Seq2[arrow.Record, error] {
-	return s.sn.Scan(ctx, t)
+	return func(yield func(arrow.Record, error) bool) {
+		for rec, err := range s.sn.Scan(ctx, t) {
+			if rec, err = s.unreleased(rec, err); !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// unreleased passes on what was read, unless the snapshot was released meanwhile: then it may be anything.
+func (s *Snapshot) unreleased(rec arrow.Record, err error) (arrow.Record, error) {
+	if !s.released.Load() {
+		return rec, mapError(err)
+	}
+	if rec != nil {
+		rec.Release()
+	}
+	return nil, ErrReleased
 }
 
 // UserRows returns the rows of one user in a Users or Interactions dataset as one record, or nil if there are none. In
-// an Items dataset it takes an ITEM_ID. The caller releases the record.
+// an Items dataset it takes an ITEM_ID. The caller releases the record. Errors: [ErrNotFound], [ErrReleased].
 func (s *Snapshot) UserRows(ctx context.Context, t DatasetType, id string) (arrow.Record, error) {
-	rec, err := s.sn.RowsOf(ctx, t, []byte(id))
-	return rec, mapError(err)
+	return s.unreleased(s.sn.RowsOf(ctx, t, []byte(id)))
 }
 
 // Scan yields the rows of one dataset as they are when the loop begins; see [Snapshot.Scan]. Leaving the loop releases

@@ -114,7 +114,7 @@ func TestSnapshotDuringDeletion(t *testing.T) {
 	sameRows(t, "at the end", scan(t, e, "g", engine.Interactions), newEvents)
 }
 
-// TestSnapshotOfAnotherTime: a snapshot that began after a deletion doesn't hold it, even while an older one holds a
+// TestSnapshotAfterDeletion: a snapshot that began after a deletion doesn't hold it, even while an older one holds a
 // later deletion.
 func TestSnapshotAfterDeletion(t *testing.T) {
 	ctx := context.Background()
@@ -136,6 +136,14 @@ func TestSnapshotAfterDeletion(t *testing.T) {
 	}
 	newer.Release()
 	newer.Release() // does nothing
+	for rec, err := range newer.Scan(ctx, engine.Interactions) {
+		if rec != nil || !errors.Is(err, engine.ErrReleased) {
+			t.Errorf("a scan of a released snapshot: %v, %v", rec, err)
+		}
+	}
+	if rec, err := newer.UserRows(ctx, engine.Users, "user-05"); rec != nil || !errors.Is(err, engine.ErrReleased) {
+		t.Errorf("rows of a released snapshot: %v, %v", rec, err)
+	}
 	must[engine.Job](t)(e.Wait(ctx, second))
 }
 
@@ -288,14 +296,14 @@ func TestDeletedAndBack(t *testing.T) {
 func TestConcurrency(t *testing.T) {
 	ctx := context.Background()
 	e := open(t, storePath(t), engine.Options{})
-	const rounds, usersPerRound, rowsPerUser = 12, 40, 7
+	const rounds, usersPerRound, rowsPerUser = 5, 40, 7
 	groups := []string{"a", "b"}
 	for _, g := range groups {
 		createGroup(t, e, g, testSchemas)
 	}
 	stop := make(chan struct{})
 	var readers, writers sync.WaitGroup
-	for r := range 4 {
+	for r := range 3 {
 		readers.Go(func() {
 			for n := 0; ; n++ {
 				select {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/expunge-db/expunge/ingest"
@@ -79,6 +80,9 @@ var (
 	ErrLeased   = store.ErrLeased
 	ErrFull     = store.ErrFull
 )
+
+// ErrReleased says that a snapshot was read after its release.
+var ErrReleased = errors.New("snapshot is released: open another one")
 
 // Errors of resources and jobs; those of either package below are both of them.
 var (

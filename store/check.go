@@ -425,6 +425,9 @@ func (c *checker) unreferred(g Group) {
 		if kind == dictItems {
 			err := c.tx.eachLeaving(d, func(_ []byte, _ uint64, bm *roaring.Bitmap) error {
 				left.AndNot(bm)
+				if bm.Intersects(c.keys[d]) {
+					c.problemf("%s: rows refer to items that leave it", d)
+				}
 				return nil
 			})
 			if err != nil {

@@ -111,7 +111,8 @@ func (s *Store) compactPlan(ctx context.Context, plan [][]candidate, layouts map
 		}
 		return nil
 	})
-	return blocks, g.Wait()
+	err = g.Wait()
+	return blocks, err
 }
 
 // rewriteBatch encodes the blocks of a batch without their dead rows, on all processors.
@@ -139,7 +140,7 @@ func (s *Store) rewriteBatch(ctx context.Context, batch []candidate, layouts map
 
 // layoutOf is what a compaction has to know of a dataset.
 type layoutOf struct {
-	group  uint32
+	group  Group
 	layout *rowLayout
 }
 
@@ -153,7 +154,7 @@ func (tx *Tx) layouts(out map[uint32]layoutOf) error {
 		if err != nil {
 			return err
 		}
-		out[d.ID] = layoutOf{d.GroupID, l}
+		out[d.ID] = layoutOf{Group{ID: d.GroupID, Name: d.Group}, l}
 	}
 	return nil
 }

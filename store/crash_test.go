@@ -14,14 +14,14 @@ import (
 // oneOfEach has more rows than fit a transaction with small limits.
 func oneOfEach() (users, items, inter []row) {
 	for u := range 12 {
-		id := fmt.Sprintf("%suser%010d", mark, u)
-		users = append(users, row{id, u, fmt.Sprintf("%scity%010d", mark, u)})
+		id := fmt.Sprintf("%su%011d", mark, u)
+		users = append(users, row{id, u, fmt.Sprintf("%sc%011d", mark, u)})
 		for e := range 6 + 20*(u%3/2) {
-			inter = append(inter, row{id, fmt.Sprintf("%sitem%010d", mark, (e*u+u)%29), "view", nil, e})
+			inter = append(inter, row{id, fmt.Sprintf("%si%011d", mark, (e*u+u)%29), "view", nil, e})
 		}
 	}
 	for i := range 5 {
-		items = append(items, row{fmt.Sprintf("%sitem%010d", mark, i), 1.5, true})
+		items = append(items, row{fmt.Sprintf("%si%011d", mark, i), 1.5, true})
 	}
 	return users, items, inter
 }
@@ -90,7 +90,7 @@ func TestCrash(t *testing.T) {
 			return im.Abort(context.Background())
 		}), 10},
 		{"deletion", nil, delete4, 3},
-		{"clean after deletion", delete4, func(t *testing.T, s *Store) { finishDeletion(t, s, "shop", 9) }, 15},
+		{"clean after deletion", delete4, func(t *testing.T, s *Store) { finishDeletion(t, s, "shop", 9) }, 13},
 		{"clean after full import", more(ImportFull, finish), func(t *testing.T, s *Store) {
 			if err := s.Sweep(t.Context(), "shop"); err != nil {
 				t.Fatal(err)

@@ -16,7 +16,7 @@
 //	forward   hash range of IDs -> (hash prefix, ordinal) pairs
 //	reverse   512 ordinals -> their IDs
 //	leaving   (dictionary, epoch) -> ordinals whose IDs leave it when no older snapshot is left: of deleted users, whom
-//	          nobody sees any more, and of items that may have lost their last row
+//	          nobody sees any more, and of items that lost their last row
 //	fences    (dataset, layer, least ordinal) -> block, greatest ordinal, rows
 //	blocks    block -> index and data, in a bucket of its own: a bucket of one block is one run of pages, so rewriting
 //	          a block doesn't rewrite its neighbours, as it would if they shared a leaf page

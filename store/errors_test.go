@@ -185,17 +185,29 @@ func everyCall(s *Store) map[string]func(context.Context) error {
 	at := func(int) []byte { return []byte("x") }
 	none := func(*Tx) error { return nil }
 	return map[string]func(context.Context) error{
-		"view":     func(ctx context.Context) error { return s.View(ctx, none) },
-		"snapshot": func(ctx context.Context) error { _, err := s.Snapshot(ctx, "shop"); return err },
-		"stats":    func(ctx context.Context) error { _, err := s.Stats(ctx); return err },
-		"check":    func(ctx context.Context) error { _, err := s.Check(ctx); return err },
-		"dry run":  func(ctx context.Context) error { _, err := s.BeginDryRun(ctx, "shop"); return err },
-		"gone":     func(ctx context.Context) error { return s.CheckGone(ctx, "shop", 1) },
-		"update":   func(ctx context.Context) error { return s.Update(ctx, none) },
-		"scrub":    func(ctx context.Context) error { _, err := s.Scrub(ctx); return err },
-		"clean":    func(ctx context.Context) error { _, _, err := s.Clean(ctx); return err },
-		"drop":     func(ctx context.Context) error { return s.DropStaged(ctx, 1) },
-		"import":   func(ctx context.Context) error { _, err := s.BeginImport(ctx, "shop", Users, ImportFull); return err },
+		"view": func(ctx context.Context) error { return s.View(ctx, none) },
+		"snapshot": func(ctx context.Context) error {
+			sn, err := s.Snapshot(ctx, "shop")
+			if err == nil {
+				sn.Release()
+			}
+			return err
+		},
+		"stats": func(ctx context.Context) error { _, err := s.Stats(ctx); return err },
+		"check": func(ctx context.Context) error { _, err := s.Check(ctx); return err },
+		"dry run": func(ctx context.Context) error {
+			d, err := s.BeginDryRun(ctx, "shop")
+			if err == nil {
+				err = d.Abort()
+			}
+			return err
+		},
+		"gone":   func(ctx context.Context) error { return s.CheckGone(ctx, "shop", 1) },
+		"update": func(ctx context.Context) error { return s.Update(ctx, none) },
+		"scrub":  func(ctx context.Context) error { _, err := s.Scrub(ctx); return err },
+		"clean":  func(ctx context.Context) error { _, _, err := s.Clean(ctx); return err },
+		"drop":   func(ctx context.Context) error { return s.DropStaged(ctx, 1) },
+		"import": func(ctx context.Context) error { _, err := s.BeginImport(ctx, "shop", Users, ImportFull); return err },
 		"stage": func(ctx context.Context) error {
 			return s.StageUsers(ctx, "shop", 1, 0, 1, at, func(*Tx, Staged) error { return nil })
 		},
@@ -254,13 +266,14 @@ func TestUpdatePanics(t *testing.T) {
 // TestFull lets an import and a deletion run into the maximum size at any moment.
 func TestFull(t *testing.T) {
 	limits := smallLimits(rand.New(rand.NewPCG(3, 3)))
-	limits.stageBytes = 2000
+	limits.stageBytes, limits.resolveBatch, limits.runRows, limits.runRecBytes, limits.runIDBytes = 20000, 100, 300, 1<<20, 1<<20
+	limits.resolveBytes, limits.forwardEntries, limits.removeBudget = 1<<20, 64, 4096
 	var big []row
 	for i := range 800 {
-		big = append(big, row{string(rune('a'+i%26)) + strings.Repeat("x", 500), i, strings.Repeat("y", 200+i)})
+		big = append(big, row{string(rune('a'+i%26)) + strings.Repeat("x", 500), i, strings.Repeat("y", 2000+i)})
 	}
 	full, fits := 0, 0
-	for size := int64(2 << 20); fits < 1 || full < 5; size += 60 << 10 {
+	for size := int64(2*allocSize + 50<<10); fits == 0; size += 100 << 10 {
 		s := openQuick(t, filepath.Join(t.TempDir(), "full.expunge"), Options{MaxSize: size, Codec: CodecNone, BlockRows: 40}, limits)
 		createGroup(t, s, "shop")
 		before := []string{}
@@ -285,6 +298,9 @@ func TestFull(t *testing.T) {
 		if full > 100 {
 			t.Fatal("it never fits")
 		}
+	}
+	if full < 5 {
+		t.Errorf("an import that doesn't fit was tried with %d sizes", full)
 	}
 }
 

@@ -170,6 +170,17 @@ func (im *Import) publish(tx *Tx, w *layerWriter) error {
 	if err := tx.putDataset(d); err != nil {
 		return err
 	}
+	if im.layout.items || im.layout.dict == dictItems {
+		items := w.refs.items()
+		if im.layout.dict == dictItems {
+			if items, err = tx.layerKeys(d.ID, im.rec.Layer); err != nil {
+				return err
+			}
+		}
+		if err := tx.keepItems(dictID{im.rec.GroupID, dictItems}, items); err != nil {
+			return err
+		}
+	}
 	for _, kind := range []dictKind{dictUsers, dictItems} {
 		if err := tx.release(dictID{im.rec.GroupID, kind}, im.rec.ID); err != nil {
 			return err

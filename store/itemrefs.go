@@ -34,6 +34,19 @@ func (c itemCounts) chunks() []uint32 {
 	return nums
 }
 
+// items returns the items that are counted.
+func (c itemCounts) items() *roaring.Bitmap {
+	bm := roaring.New()
+	for num, chunk := range c {
+		for slot, n := range chunk {
+			if n > 0 {
+				bm.Add(num*refSlots + uint32(slot))
+			}
+		}
+	}
+	return bm
+}
+
 func refKey(dataset, layer, chunk uint32) []byte {
 	return appendUint32s(make([]byte, 0, 12), dataset, layer, chunk)
 }
@@ -74,9 +87,9 @@ func (tx *Tx) itemRefs(dataset, layer, chunk uint32) (*[refSlots]uint32, error) 
 	return c, nil
 }
 
-// dropRefs takes rows that are gone out of a layer's counts. Items whose count comes to zero may leave the dictionary,
-// unless a row of another layer or an Items row refers to them, which is looked at when they would.
-func (tx *Tx) dropRefs(epoch uint64, group, dataset, layer uint32, gone itemCounts) error {
+// dropRefs takes rows that are gone out of a layer's counts. Items whose count comes to zero leave the dictionary, unless
+// a row of another layer or an Items row refers to them.
+func (tx *Tx) dropRefs(epoch uint64, group Group, dataset, layer uint32, gone itemCounts) error {
 	if len(gone) == 0 {
 		return nil
 	}
@@ -101,7 +114,15 @@ func (tx *Tx) dropRefs(epoch uint64, group, dataset, layer uint32, gone itemCoun
 			return err
 		}
 	}
-	return tx.addLeaving(dictID{group, dictItems}, epoch, orphans)
+	if orphans.IsEmpty() {
+		return nil
+	}
+	referred, err := tx.referredItems(group, orphans)
+	if err != nil {
+		return err
+	}
+	orphans.AndNot(referred)
+	return tx.addLeaving(dictID{group.ID, dictItems}, epoch, orphans)
 }
 
 // referredItems returns those of candidates that a row refers to, or that have an Items row.

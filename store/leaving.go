@@ -30,7 +30,8 @@ func (tx *Tx) eachLeaving(d dictID, fn func(key []byte, epoch uint64, bm *roarin
 	return nil
 }
 
-// addLeaving adds ordinals that leave a dictionary once no snapshot is older than epoch.
+// addLeaving adds ordinals that leave a dictionary once no snapshot is older than epoch: from that epoch on, no row that a
+// reader sees has them.
 func (tx *Tx) addLeaving(d dictID, epoch uint64, more *roaring.Bitmap) error {
 	if more.IsEmpty() {
 		return nil
@@ -110,28 +111,42 @@ func (tx *Tx) purgeSome(upTo map[dictKind]uint64) (bool, error) {
 			if bm == nil {
 				continue
 			}
-			return true, tx.purgeBatch(g, d, key, bm, pinned)
+			return true, tx.purgeBatch(d, key, bm, pinned)
 		}
 	}
 	return false, nil
 }
 
-func (tx *Tx) purgeBatch(g Group, d dictID, key []byte, bm, pinned *roaring.Bitmap) error {
-	gone, left := bm, roaring.New()
+func (tx *Tx) purgeBatch(d dictID, key []byte, bm, pinned *roaring.Bitmap) error {
+	gone := bm
 	if d.kind == dictItems {
-		referred, err := tx.referredItems(g, bm)
-		if err != nil {
-			return err
-		}
-		left = roaring.AndNot(roaring.And(bm, pinned), referred)
-		gone = roaring.AndNot(roaring.AndNot(bm, referred), pinned)
+		gone = roaring.AndNot(bm, pinned)
 	}
 	removed, err := tx.removeIDs(d, gone)
 	if err != nil {
 		return err
 	}
-	left.Or(roaring.AndNot(gone, removed))
-	return tx.putLeaving(key, left)
+	return tx.putLeaving(key, roaring.AndNot(bm, removed))
+}
+
+// keepItems takes items that rows refer to again out of those that leave. They must not stay there: when they lose these
+// rows too, a snapshot that is newer than the first loss and older than the second still needs their IDs.
+func (tx *Tx) keepItems(d dictID, items *roaring.Bitmap) error {
+	type entry struct {
+		key  []byte
+		left *roaring.Bitmap
+	}
+	var changed []entry
+	err := tx.eachLeaving(d, func(key []byte, _ uint64, bm *roaring.Bitmap) error {
+		if bm.Intersects(items) {
+			changed = append(changed, entry{bytes.Clone(key), roaring.AndNot(bm, items)})
+		}
+		return nil
+	})
+	for i := 0; err == nil && i < len(changed); i++ {
+		err = tx.putLeaving(changed[i].key, changed[i].left)
+	}
+	return err
 }
 
 // setSweep notes that a group's dictionaries may hold IDs that no row refers to.

@@ -186,7 +186,8 @@ func (s *Store) load(ctx context.Context) error {
 				return &CorruptError{What: "bucket " + string(name), Problem: "is missing"}
 			}
 		}
-		return nil
+		_, err = s.newTx(b)
+		return err
 	})
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -80,6 +81,19 @@ func openQuick(t testing.TB, path string, opts Options, limits limits) *Store {
 		}
 	})
 	return s
+}
+
+// setSeed makes the order of an empty store's dictionaries the same in each run.
+func setSeed(t testing.TB, s *Store, seed uint64) {
+	t.Helper()
+	s.info.Seed = seed
+	err := s.Update(context.Background(), func(tx *Tx) error {
+		v, err := json.Marshal(s.info)
+		return errors.Join(err, putSealed(tx.b.Bucket(bucketMeta), keyInfo, v))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func mustCheck(t testing.TB, s *Store) {

@@ -106,7 +106,10 @@ func (a *app) endJob(job engine.Job, err error, command string) error {
 
 // location returns a source as its job will keep it.
 func location(source string) (string, error) {
-	if strings.Contains(source, "://") || source == "" {
+	if source == "" {
+		return "", usagef("SOURCE is empty; give a file or a folder")
+	}
+	if strings.Contains(source, "://") {
 		return source, nil // the engine says what it takes
 	}
 	abs, err := filepath.Abs(source)

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/expunge-db/expunge/engine"
-	"github.com/expunge-db/expunge/ingest"
 )
 
 func (a *app) importCmd() *cobra.Command {
@@ -89,7 +88,7 @@ func (a *app) importJob(ctx context.Context, o importing) (job engine.Job, err e
 		return job, err
 	}
 	o.source = source
-	var schema *ingest.Schema
+	var schema *engine.DatasetSchema
 	if !a.storeExists() {
 		if schema, err = a.newSchema(ctx, o); err != nil {
 			return job, err
@@ -122,23 +121,22 @@ func (a *app) importJob(ctx context.Context, o importing) (job engine.Job, err e
 
 // newSchema returns the schema that a new dataset gets. It reads the header of the source in any case, so that nothing
 // is created for a source that can't be read.
-func (a *app) newSchema(ctx context.Context, o importing) (*ingest.Schema, error) {
+func (a *app) newSchema(ctx context.Context, o importing) (*engine.DatasetSchema, error) {
 	given, err := readSchema(o)
 	if err != nil {
 		return nil, err
 	}
-	src, err := ingest.Open(o.source, ingest.FirstLevel)
-	if err != nil {
-		return nil, usage(err)
+	header, err := engine.ReadHeader(ctx, o.source)
+	if errors.Is(err, engine.ErrInvalid) {
+		err = usage(err)
 	}
-	header, err := ingest.ReadHeader(ctx, src)
 	if err != nil {
 		return nil, err
 	}
 	if given != nil {
 		return given, nil
 	}
-	schema, err := ingest.DeriveSchema(ingest.DatasetType(o.dataset), header)
+	schema, err := engine.DeriveSchema(o.dataset, header)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.source, err)
 	}
@@ -147,7 +145,7 @@ func (a *app) newSchema(ctx context.Context, o importing) (*ingest.Schema, error
 }
 
 // readSchema reads the file of --schema; nil if none was given.
-func readSchema(o importing) (*ingest.Schema, error) {
+func readSchema(o importing) (*engine.DatasetSchema, error) {
 	if o.schema == "" {
 		return nil, nil
 	}
@@ -155,7 +153,7 @@ func readSchema(o importing) (*ingest.Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read schema: %w; check --schema", err)
 	}
-	schema, err := ingest.ParseSchema(text)
+	schema, err := engine.ParseSchema(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.schema, err)
 	}
@@ -165,7 +163,7 @@ func readSchema(o importing) (*ingest.Schema, error) {
 	return schema, nil
 }
 
-func describeFields(s *ingest.Schema) string {
+func describeFields(s *engine.DatasetSchema) string {
 	var parts []string
 	for _, f := range s.Fields {
 		text := f.Name + " " + string(f.Type)
@@ -178,7 +176,7 @@ func describeFields(s *ingest.Schema) string {
 }
 
 // ensureDataset makes the group and the dataset if they are missing, the latter with schema, which is read now if nil.
-func (a *app) ensureDataset(ctx context.Context, e *engine.Engine, o importing, schema *ingest.Schema) error {
+func (a *app) ensureDataset(ctx context.Context, e *engine.Engine, o importing, schema *engine.DatasetSchema) error {
 	d, err := e.Dataset(ctx, o.group, o.dataset)
 	if err == nil {
 		return sameSchema(ctx, e, d, o)
@@ -218,7 +216,7 @@ func sameSchema(ctx context.Context, e *engine.Engine, d engine.Dataset, o impor
 	if err != nil {
 		return err
 	}
-	has, err := ingest.ParseSchema([]byte(stored.Avro))
+	has, err := engine.ParseSchema([]byte(stored.Avro))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,9 @@ import (
 
 // report prints an error of a command with what to do next, and returns the exit status.
 func (a *app) report(err error, command string) int {
+	if errors.Is(err, context.Canceled) { // of a command that only reads; a job says how to go on with it
+		err = errStopped
+	}
 	a.status.printf("expunge: %v\n", err)
 	var wrong *usageError
 	if errors.As(err, &wrong) || errors.Is(err, engine.ErrInvalid) {

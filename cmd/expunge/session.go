@@ -107,13 +107,19 @@ func (a *app) wait(ctx context.Context, e *engine.Engine, job engine.Job) (engin
 	}
 }
 
+// stepLabels are short: with the name of the job the bar wouldn't fit on the line of a terminal.
+var stepLabels = map[engine.Step]string{
+	engine.StepReading: "Reading", engine.StepStoring: "Storing", engine.StepDeleting: "Deleting",
+	engine.StepErasing: "Erasing", engine.StepScrubbing: "Scrubbing",
+}
+
 func (a *app) showJob(e *engine.Engine, job engine.Job) {
 	p, ok := e.Progress(job)
 	if !ok {
-		a.status.show(progress{label: job.Name + ": waiting"})
+		a.status.show(progress{label: "Waiting"})
 		return
 	}
-	a.status.show(progress{label: job.Name + ": " + string(p.Step), done: p.Done, total: p.Total, unit: p.Unit})
+	a.status.show(progress{label: stepLabels[p.Step], done: p.Done, total: p.Total, unit: p.Unit})
 }
 
 // describe reads a job.

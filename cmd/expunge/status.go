@@ -19,6 +19,7 @@ type status struct {
 	mu    sync.Mutex
 	bar   *progressbar.ProgressBar // guarded by mu; nil when none is shown
 	shown progress                 // guarded by mu; what bar was made for
+	drawn time.Time                // guarded by mu; when bar was last drawn
 }
 
 // progress is how far the work is. The zero value of total is for work of unknown length.
@@ -54,12 +55,26 @@ func (s *status) show(p progress) {
 	if s.bar == nil || p.label != s.shown.label || p.total != s.shown.total {
 		s.clearLocked()
 		s.bar, s.shown = newBar(s.w, p), p
+	} else if time.Since(s.drawn) < tickEvery/2 {
+		return
 	}
+	s.drawn = time.Now()
 	if p.total > 0 {
+		s.bar.Describe(p.text())
 		_ = s.bar.Set64(min(p.done, p.total)) // as printf
 	} else {
 		_ = s.bar.Add(1) // turns the spinner
 	}
+}
+
+// text is the label and how much is done. The bar's own rate is that since it was made, which is wrong for a job that
+// goes on from the middle.
+func (p progress) text() string {
+	done, total := count(p.done), count(p.total)+" "+p.unit
+	if p.unit == "bytes" {
+		done, total = size(p.done), size(p.total)
+	}
+	return fmt.Sprintf("%s %*s of %s", p.label, len(total), done, total)
 }
 
 // clear takes the bar away.
@@ -81,21 +96,16 @@ func newBar(w io.Writer, p progress) *progressbar.ProgressBar {
 	if most <= 0 {
 		most = -1
 	}
-	opts := []progressbar.Option{
+	return progressbar.NewOptions64(most,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionSetDescription(p.label),
-		progressbar.OptionSetWidth(30),
-		progressbar.OptionThrottle(60 * time.Millisecond),
+		progressbar.OptionSetWidth(20),
 		progressbar.OptionSpinnerType(14),
 		progressbar.OptionSetSpinnerChangeInterval(0), // it turns when show is called
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionSetElapsedTime(p.total <= 0),
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "=", SaucerHead: ">", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
-	}
-	if p.unit == "bytes" {
-		opts = append(opts, progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionShowCount())
-	}
-	return progressbar.NewOptions64(most, opts...)
+	)
 }
 
 // during shows a spinner while do runs.

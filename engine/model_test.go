@@ -1,0 +1,216 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"github.com/expunge-db/expunge/engine"
+)
+
+// model is what the engine should hold, done the simple way: rows as appendRow writes them, in no order.
+type model map[engine.DatasetType][]string
+
+func (m model) clone() model {
+	out := make(model)
+	for typ, rows := range m {
+		out[typ] = slices.Clone(rows)
+	}
+	return out
+}
+
+func key(row string) string {
+	id, _, _ := strings.Cut(row, "\x1f")
+	return id
+}
+
+func (m model) importRows(typ engine.DatasetType, mode engine.ImportMode, rows []string) {
+	if mode == engine.ImportFull {
+		m[typ] = slices.Clone(rows)
+		return
+	}
+	for _, row := range rows {
+		if typ == engine.Interactions {
+			if !slices.Contains(m[typ], row) {
+				m[typ] = append(m[typ], row)
+			}
+			continue
+		}
+		m[typ] = slices.DeleteFunc(m[typ], func(r string) bool { return key(r) == key(row) })
+		m[typ] = append(m[typ], row)
+	}
+}
+
+func (m model) delete(users []string) (n int64) {
+	for _, typ := range []engine.DatasetType{engine.Users, engine.Interactions} {
+		before := len(m[typ])
+		m[typ] = slices.DeleteFunc(m[typ], func(r string) bool { return slices.Contains(users, key(r)) })
+		n += int64(before - len(m[typ]))
+	}
+	return n
+}
+
+// modelRun is the engine beside the model.
+type modelRun struct {
+	t    *testing.T
+	rng  *rand.Rand
+	path string
+	e    *engine.Engine
+	m    model
+	open []openSnapshot
+	jobs map[string]int64 // deletions that may not be over, and how many rows they delete
+}
+
+type openSnapshot struct {
+	sn *engine.Snapshot
+	m  model
+}
+
+func (r *modelRun) user() string { return fmt.Sprintf("user-%d", r.rng.IntN(30)) }
+
+// rows makes random rows, and the CSV file that they come from.
+func (r *modelRun) rows(typ engine.DatasetType) (rows []string, text string) {
+	text = map[engine.DatasetType]string{
+		engine.Users: "USER_ID,AGE,CITY\n", engine.Items: "ITEM_ID,GENRE\n", engine.Interactions: eventHeader,
+	}[typ]
+	for range r.rng.IntN(60) {
+		cells := []string{r.user(), fmt.Sprint(r.rng.IntN(5)), []string{"", "Paris", "Bern"}[r.rng.IntN(3)]}
+		switch typ {
+		case engine.Items:
+			cells = []string{fmt.Sprintf("item-%d", r.rng.IntN(30)), "drama"}
+		case engine.Interactions:
+			cells = []string{r.user(), fmt.Sprintf("item-%d", r.rng.IntN(30)), "view", []string{"", "0.5"}[r.rng.IntN(2)], fmt.Sprint(r.rng.IntN(3))}
+		}
+		text += strings.Join(cells, ",") + "\n"
+		for i, c := range cells {
+			if c == "" {
+				cells[i] = "\x1e"
+			}
+		}
+		rows = append(rows, strings.Join(cells, "\x1f"))
+	}
+	return rows, text
+}
+
+func (r *modelRun) step() {
+	ctx := context.Background()
+	switch r.rng.IntN(8) {
+	case 0, 1, 2:
+		typ := allTypes[r.rng.IntN(3)]
+		mode := []engine.ImportMode{engine.ImportFull, engine.ImportIncremental, engine.ImportIncremental}[r.rng.IntN(3)]
+		rows, text := r.rows(typ)
+		importText(r.t, r.e, "g", typ, mode, text)
+		r.m.importRows(typ, mode, rows)
+	case 3, 4, 5:
+		users := []string{r.user(), r.user(), r.user(), "stranger"}
+		job := create(r.t, r.e, "g", users...)
+		r.jobs[job.Name] = r.m.delete(users)
+		// Its turn has to be over, but it may wait for a snapshot.
+		waitFor(r.t, r.e, job, "ended its turn", func(j engine.Job) bool { return j.Released })
+	case 6:
+		r.open = append(r.open, openSnapshot{must[*engine.Snapshot](r.t)(r.e.Snapshot(ctx, "g")), r.m.clone()})
+	case 7:
+		r.releaseAll()
+		mustClose(r.t, r.e)
+		r.e = open(r.t, r.path, engine.Options{})
+	}
+	if len(r.open) > 2 {
+		r.release()
+	}
+}
+
+func (r *modelRun) compare(what string, m model, sn *engine.Snapshot) {
+	for _, typ := range allTypes {
+		slices.Sort(m[typ])
+		sameRows(r.t, what+": "+string(typ), collect(r.t, sn.Scan(context.Background(), typ)), m[typ])
+	}
+	id := r.user()
+	var got, want []string
+	if rec := must[arrow.Record](r.t)(sn.UserRows(context.Background(), engine.Interactions, id)); rec != nil {
+		for i := range int(rec.NumRows()) {
+			got = append(got, string(appendRow(nil, rec, i)))
+		}
+		rec.Release()
+	}
+	for _, row := range m[engine.Interactions] {
+		if key(row) == id {
+			want = append(want, row)
+		}
+	}
+	slices.Sort(got)
+	sameRows(r.t, what+": rows of one user", got, want)
+}
+
+// release compares the oldest snapshot with what the model was then, and ends it.
+func (r *modelRun) release() {
+	r.compare("snapshot", r.open[0].m, r.open[0].sn)
+	r.open[0].sn.Release()
+	r.open = r.open[1:]
+}
+
+// releaseAll ends all snapshots, and so all jobs.
+func (r *modelRun) releaseAll() {
+	for len(r.open) > 0 {
+		r.release()
+	}
+	for name, want := range r.jobs {
+		job := must[engine.Job](r.t)(r.e.DescribeDataDeletionJob(context.Background(), name))
+		job = must[engine.Job](r.t)(r.e.Wait(context.Background(), job))
+		if *job.NumDeleted != want {
+			r.t.Errorf("job %s deleted %d rows, want %d", name, *job.NumDeleted, want)
+		}
+	}
+	clear(r.jobs)
+	deleteUsers(r.t, r.e, "g", "nobody") // so that what no job waited for is cleaned too
+	for _, g := range must[engine.Stats](r.t)(r.e.Stats(context.Background())).Groups {
+		for _, d := range g.Datasets {
+			if d.Dead > 0 {
+				r.t.Errorf("%d dead rows of %s are left", d.Dead, d.Dataset.Type)
+			}
+		}
+		users, items := make(map[string]bool), make(map[string]bool)
+		for typ, rows := range r.m {
+			for _, row := range rows {
+				cells := strings.Split(row, "\x1f")
+				if typ == engine.Items {
+					items[cells[0]] = true
+					continue
+				}
+				users[cells[0]] = true
+				if typ == engine.Interactions {
+					items[cells[1]] = true
+				}
+			}
+		}
+		if int(g.Users) != len(users) || int(g.Items) != len(items) {
+			r.t.Errorf("the dictionaries have %d users and %d items, want %d and %d", g.Users, g.Items, len(users), len(items))
+		}
+	}
+}
+
+// TestModel does random things to an engine and to a naive model of it.
+func TestModel(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			path := storePath(t)
+			r := &modelRun{t: t, rng: rand.New(rand.NewPCG(seed, 0)), path: path, m: make(model), jobs: make(map[string]int64)}
+			r.e = open(t, path, engine.Options{})
+			createGroup(t, r.e, "g", testSchemas)
+			for range 25 {
+				r.step()
+				sn := must[*engine.Snapshot](t)(r.e.Snapshot(context.Background(), "g"))
+				r.compare("now", r.m, sn)
+				sn.Release()
+				if t.Failed() {
+					break
+				}
+			}
+			r.releaseAll()
+		})
+	}
+}

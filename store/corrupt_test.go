@@ -1,0 +1,164 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// smallFile returns the bytes of a closed store that holds something in every bucket that outlives a job.
+func smallFile(t testing.TB, codec Codec) (data []byte, want []string) {
+	t.Helper()
+	s := openQuick(t, filepath.Join(t.TempDir(), "small.expunge"), Options{Codec: codec, BlockRows: 20}, defaultLimits)
+	createGroup(t, s, "shop")
+	users, items, inter := oneOfEach()
+	importRows(t, s, "shop", Users, ImportFull, users)
+	importRows(t, s, "shop", Items, ImportFull, items)
+	importRows(t, s, "shop", Interactions, ImportFull, inter[:len(inter)/2])
+	sn, err := s.Snapshot(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleteUsers(t, s, "shop", 1, inter[0][0].(string))
+	if _, _, err := s.Clean(t.Context()); err != nil { // the snapshot keeps retired blocks
+		t.Fatal(err)
+	}
+	importRows(t, s, "shop", Items, ImportFull, items[1:]) // and a discarded layer
+	deleteUsers(t, s, "shop", 2, inter[30][0].(string), "nobody")
+	sn.Release()
+	want = contents(t, s, "shop")
+	if err := s.closeFiles(); err != nil { // Close would clean up
+		t.Fatal(err)
+	}
+	if data, err = os.ReadFile(s.path); err != nil {
+		t.Fatal(err)
+	}
+	return data, want
+}
+
+// TestFlippedBytes damages a store byte by byte: whatever reads it reports an error or shows what was there.
+func TestFlippedBytes(t *testing.T) {
+	step := 31
+	if os.Getenv("EXPUNGE_TEST_LONG") != "" {
+		step = 1
+	}
+	for _, codec := range []Codec{CodecNone, CodecPacked} {
+		t.Run(string(codec), func(t *testing.T) {
+			data, want := smallFile(t, codec)
+			path := filepath.Join(t.TempDir(), "copy.expunge")
+			found := 0
+			for off := 0; off < len(data); off += step {
+				if data[off] == 0 && off%(8*step) != 0 { // most are free pages
+					continue
+				}
+				bad := bytes.Clone(data)
+				bad[off] ^= 1 << (off % 8)
+				err := readCopy(t, path, bad, want)
+				if err != nil {
+					found++
+				}
+				if t.Failed() {
+					t.Fatalf("after a flip of bit %d at %d", off%8, off)
+				}
+			}
+			if found < 50 {
+				t.Errorf("only %d flips were found out", found)
+			}
+		})
+	}
+}
+
+// TestTruncated cuts a store at many lengths.
+func TestTruncated(t *testing.T) {
+	data, want := smallFile(t, CodecPacked)
+	path := filepath.Join(t.TempDir(), "copy.expunge")
+	for n := 0; n < len(data); n += 1021 {
+		if err := readCopy(t, path, data[:n], want); err == nil && n < len(data)/2 {
+			t.Errorf("cut at %d of %d: no error", n, len(data))
+		}
+		if t.Failed() {
+			t.Fatalf("cut at %d of %d", n, len(data))
+		}
+	}
+}
+
+// readCopy opens, checks and reads a damaged store, and returns the first error. Without one the content must be want.
+func readCopy(t *testing.T, path string, data []byte, want []string) error {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	s, err := Open(ctx, path, Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	report, checkErr := s.Check(ctx)
+	checkErr = errors.Join(checkErr, errors.Join(report.Problems...))
+	got, err := readAll(ctx, s)
+	if err == nil && checkErr == nil && !slices.Equal(got, want) {
+		t.Errorf("the content is another one and nobody noticed")
+	}
+	return errors.Join(checkErr, err)
+}
+
+// readAll is contents with an error.
+func readAll(ctx context.Context, s *Store) (out []string, err error) {
+	sn, err := s.Snapshot(ctx, "shop")
+	if err != nil {
+		return nil, err
+	}
+	defer sn.Release()
+	for _, typ := range []DatasetType{Users, Items, Interactions} {
+		var rows []row
+		for rec, err := range sn.Scan(ctx, typ) {
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, rowsOf(rec)...)
+			rec.Release()
+		}
+		out = append(out, sortedStrings(rows)...)
+	}
+	return out, nil
+}
+
+// TestFlippedWrites opens damaged copies for writing and cleans them: that may fail, but must not panic.
+func TestFlippedWrites(t *testing.T) {
+	data, _ := smallFile(t, CodecPacked)
+	path := filepath.Join(t.TempDir(), "copy.expunge")
+	for off := 5; off < len(data); off += 397 {
+		if data[off] == 0 {
+			continue
+		}
+		bad := bytes.Clone(data)
+		bad[off] ^= 0x10
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					t.Errorf("flip at %d: %s", off, fmt.Sprint(r))
+				}
+			}()
+			s, err := open(t.Context(), path, Options{}, defaultLimits)
+			if err != nil {
+				return
+			}
+			s.db.NoSync = true
+			_, _, _ = s.Clean(t.Context())
+			_ = s.Close(t.Context())
+		}()
+	}
+}

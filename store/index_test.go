@@ -1,0 +1,217 @@
+package store
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/RoaringBitmap/roaring"
+	"pgregory.net/rapid"
+)
+
+// drawIndex draws an index and the ordinal of each of its rows.
+func drawIndex(t *rapid.T) (*rowIndex, []uint32) {
+	x := newRowIndex()
+	var rows []uint32
+	ordinal := rapid.Uint32Range(0, 1<<17).Draw(t, "first")
+	for range rapid.IntRange(1, 20).Draw(t, "ordinals") {
+		n := rapid.Uint32Range(1, 300).Draw(t, "rows")
+		for i := range n {
+			rows = append(rows, ordinal)
+			if i == 0 {
+				x.add(ordinal, 1)
+			}
+		}
+		x.add(ordinal, n-1)
+		ordinal += rapid.Uint32Range(1, 70000).Draw(t, "gap")
+	}
+	return x, rows
+}
+
+func TestRowIndex(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x, rows := drawIndex(t)
+		b, err := x.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, ok := decodeRowIndex(b)
+		if !ok || int(x.rows()) != len(rows) {
+			t.Fatalf("decoded %t with %d rows, want %d", ok, x.rows(), len(rows))
+		}
+		set, dead := roaring.New(), roaring.New()
+		for row, ordinal := range rows {
+			if rapid.IntRange(0, 30).Draw(t, "pick") == 0 {
+				set.Add(ordinal)
+			}
+			if rapid.IntRange(0, 2).Draw(t, "dead") == 0 {
+				dead.Add(uint32(row))
+			}
+		}
+		set.Add(rows[0] + 1) // most likely of nobody
+		want, left := roaring.New(), newRowIndex()
+		for row, ordinal := range rows {
+			if set.Contains(ordinal) {
+				want.Add(uint32(row))
+			}
+			if !dead.Contains(uint32(row)) {
+				left.add(ordinal, 1)
+			}
+		}
+		if got := x.rowsOf(set); !got.Equals(want) {
+			t.Fatalf("rows %v, want %v", got, want)
+		}
+		if got := x.without(dead); !got.ordinals.Equals(left.ordinals) || !slices.Equal(got.ends, left.ends) {
+			t.Fatalf("%v without %v is %v, want %v", rows, dead, got.ends, left.ends)
+		}
+		for _, ordinal := range []uint32{rows[0], rows[len(rows)/2], rows[len(rows)-1], rows[len(rows)-1] + 1} {
+			from, to := x.find(ordinal)
+			first := slices.Index(rows, ordinal)
+			if n := int(to - from); first < 0 && n != 0 || first >= 0 && (int(from) != first || slices.ContainsFunc(rows[from:to], func(o uint32) bool { return o != ordinal })) {
+				t.Fatalf("rows of %d are %d to %d", ordinal, from, to)
+			}
+		}
+		var live []uint32
+		for run := range liveRuns(1, x.rows(), dead) {
+			for row := run[0]; row < run[1]; row++ {
+				live = append(live, row)
+			}
+		}
+		for row := range x.rows() {
+			if row > 0 && !dead.Contains(row) != slices.Contains(live, row) {
+				t.Fatalf("row %d: live runs are wrong", row)
+			}
+		}
+	})
+}
+
+func FuzzDecodeRowIndex(f *testing.F) {
+	x := newRowIndex()
+	for i := range uint32(9) {
+		x.add(i*i*1000, i+1)
+	}
+	b, err := x.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, ok := decodeRowIndex(b)
+		if !ok {
+			return
+		}
+		if uint64(len(x.ends)) != x.ordinals.GetCardinality() || x.rows() > maxBlockRows || !slices.IsSorted(x.ends) {
+			t.Errorf("%d ends, %d ordinals, %d rows", len(x.ends), x.ordinals.GetCardinality(), x.rows())
+		}
+		if _, err := x.encode(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func FuzzDecodeRefs(f *testing.F) {
+	f.Add(encodeRefs(&[refSlots]uint32{0: 1, 7: 1 << 31, refSlots - 1: 300}))
+	f.Add([]byte{1, 2, 3})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, ok := decodeRefs(b)
+		if !ok {
+			return
+		}
+		if again, ok := decodeRefs(encodeRefs(c)); !ok || *again != *c {
+			t.Error("counts change when they are stored again")
+		}
+	})
+}
+
+func TestPlanCompaction(t *testing.T) {
+	for _, tc := range []struct {
+		sizes  []uint32
+		budget int
+		want   []int // blocks in each transaction
+	}{
+		{nil, 10, nil},
+		{[]uint32{5}, 10, []int{1}},
+		{[]uint32{5, 5, 1}, 10, []int{2, 1}},
+		{[]uint32{50, 5, 5}, 10, []int{1, 2}},
+		{[]uint32{5, 50, 5}, 10, []int{1, 1, 1}},
+		{[]uint32{0, 0, 0}, 0, []int{3}},
+	} {
+		var blocks []candidate
+		for i, n := range tc.sizes {
+			blocks = append(blocks, candidate{fence: fence{Block: uint64(i), Bytes: n}})
+		}
+		var got []int
+		next := uint64(0)
+		for _, tx := range planCompaction(blocks, tc.budget) {
+			got = append(got, len(tx))
+			for _, c := range tx {
+				if c.fence.Block != next {
+					t.Errorf("%v: block %d comes where %d should", tc.sizes, c.fence.Block, next)
+				}
+				next++
+			}
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%v in %d: %v, want %v", tc.sizes, tc.budget, got, tc.want)
+		}
+	}
+}
+
+// TestEachFenceOf compares the leaps over a layer's fences with a walk over all of them, with keys that fill several
+// blocks, fences that are lower bounds only, and other layers before and behind.
+func TestEachFenceOf(t *testing.T) {
+	s := openQuick(t, t.TempDir()+"/fences.expunge", Options{}, defaultLimits)
+	layer := uint32(0)
+	rapid.Check(t, func(t *rapid.T) {
+		layer += 3
+		type span struct {
+			least, greatest uint32
+			key             []byte
+		}
+		var spans []span
+		set := roaring.New()
+		err := s.Update(t.Context(), func(tx *Tx) error {
+			for _, l := range []uint32{layer - 1, layer, layer + 1} {
+				least, seq := rapid.Uint32Range(0, 5).Draw(t, "least"), uint32(0)
+				for id := range rapid.IntRange(0, 12).Draw(t, "blocks") {
+					greatest := least + rapid.Uint32Range(0, 4).Draw(t, "width")
+					key := fenceKey(1, l, least, seq)
+					f := fence{Block: uint64(id), Greatest: greatest, Rows: 1}
+					if err := putSealed(tx.b.Bucket(bucketFences), key, f.encode()); err != nil {
+						return err
+					}
+					if l == layer {
+						spans = append(spans, span{least, greatest, key})
+					}
+					gap := rapid.Uint32Range(0, 3).Draw(t, "gap")
+					if seq++; greatest+gap > least {
+						seq = 0
+					}
+					least = greatest + gap
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range rapid.IntRange(0, 6).Draw(t, "ordinals") {
+			set.Add(rapid.Uint32Range(0, 60).Draw(t, "ordinal"))
+		}
+		var got, want []string
+		for _, sp := range spans {
+			if n := countRange(set, sp.least, sp.greatest+1); n > 0 {
+				want = append(want, string(sp.key))
+			}
+		}
+		err = s.View(t.Context(), func(tx *Tx) error {
+			return tx.eachFenceOf(1, layer, set, func(key []byte, _ fence) error {
+				got = append(got, string(key))
+				return nil
+			})
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%v in %v: %d blocks, want %d: %v", set, spans, len(got), len(want), err)
+		}
+	})
+}
