@@ -180,8 +180,7 @@ func (tx *Tx) eachFenceOf(dataset, layer uint32, set *roaring.Bitmap, fn func(ke
 // it, since a user can begin in the middle of a block and go on in the next.
 func seekFence(c *bolt.Cursor, prefix []byte, ordinal uint32) (k, v []byte) {
 	seek := binary.BigEndian.AppendUint32(bytes.Clone(prefix), ordinal)
-	k, v = c.Seek(seek)
-	if k == nil {
+	if k, _ = c.Seek(seek); k == nil {
 		k, v = c.Last()
 	} else {
 		k, v = c.Prev()

@@ -197,10 +197,11 @@ func readForward(c *bolt.Cursor, d dictID, hash uint64) (forwardChunk, error) {
 	if hash+1 == 1<<hashBits {
 		seek = prefixEnd(prefix)
 	}
-	k, v := c.Seek(seek)
+	k, _ := c.Seek(seek)
 	if k != nil && len(k) == len(prefix)+hashBytes && string(k[:len(prefix)]) == string(prefix) {
 		fc.up = hashAt(k[len(prefix):])
 	}
+	var v []byte
 	if k == nil {
 		k, v = c.Last()
 	} else {

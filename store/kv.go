@@ -37,7 +37,7 @@ func (kv KV) Descend(prefix []byte, fn func(key, value []byte) error) error {
 	c := kv.tx.b.Bucket(bucketJobs).Cursor()
 	var k, v []byte
 	if end := prefixEnd(prefix); end != nil {
-		k, v = c.Seek(end)
+		k, _ = c.Seek(end)
 	}
 	if k == nil {
 		k, v = c.Last()
