@@ -107,7 +107,7 @@ func decodeRowIndex(b []byte) (*rowIndex, bool) {
 	}
 	b = b[n+int(size):]
 	card := bm.GetCardinality()
-	if card > uint64(len(b)) { // a count takes a byte at least
+	if card > uint64(len(b)) || !ascending(bm, card) { // a count takes a byte at least
 		return nil, false
 	}
 	x := &rowIndex{ordinals: bm, ends: make([]uint32, card)}
@@ -124,6 +124,25 @@ func decodeRowIndex(b []byte) (*rowIndex, bool) {
 		b = b[n:]
 	}
 	return x, len(b) == 0
+}
+
+// ascending reports whether a bitmap yields as many numbers as it says, in order. One that was decoded from bytes that no
+// bitmap wrote, behind a checksum that is right for them, may not, or panics over them.
+func ascending(bm *roaring.Bitmap, card uint64) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	last := int64(-1)
+	for it := bm.Iterator(); it.HasNext(); card-- {
+		v := int64(it.Next())
+		if v <= last || card == 0 {
+			return false
+		}
+		last = v
+	}
+	return card == 0
 }
 
 // encodeBitmap returns the bytes of a bitmap with room for a seal.
