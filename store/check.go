@@ -336,14 +336,11 @@ func checkOrder(x *rowIndex, times block.Column) error {
 
 // refs compares the stored item counts of a layer with those counted.
 func (c *checker) refs(where string, o layerOwner, counts itemCounts) {
-	prefix := layerKey(o.dataset.ID, o.layer)
-	cur := c.tx.b.Bucket(bucketItemRefs).Cursor()
-	for k, _ := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = cur.Next() {
-		num := uint32At(k, 2)
-		stored, err := c.tx.itemRefs(o.dataset.ID, o.layer, num)
+	err := c.tx.eachRefs(o.dataset.ID, o.layer, func(num uint32, value func() (*[refSlots]uint32, error)) error {
+		stored, err := value()
 		if err != nil {
 			c.problem(err)
-			continue
+			return nil
 		}
 		counted := counts[num]
 		if counted == nil {
@@ -353,6 +350,10 @@ func (c *checker) refs(where string, o layerOwner, counts itemCounts) {
 			c.problemf("%s: item counts differ from the rows", where)
 		}
 		delete(counts, num)
+		return nil
+	})
+	if err != nil {
+		c.problem(err)
 	}
 	if len(counts) > 0 {
 		c.problemf("%s: item counts are missing", where)

@@ -328,6 +328,9 @@ func (tx *Tx) liveRows(dataset, layer uint32) (int64, error) {
 	c := tx.b.Bucket(bucketTombs).Cursor()
 	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 		dead, err := tx.tombstone(k)
+		if err == nil && dead == nil {
+			err = errStrayTombstone
+		}
 		if err != nil {
 			return 0, err
 		}

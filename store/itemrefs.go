@@ -74,7 +74,7 @@ func decodeRefs(b []byte) (*[refSlots]uint32, bool) {
 
 // itemRefs returns the counts of one chunk in one layer; nil if it has none.
 func (tx *Tx) itemRefs(dataset, layer, chunk uint32) (*[refSlots]uint32, error) {
-	what := fmt.Sprintf("item counts of dataset %d, layer %d", dataset, layer)
+	what := refsName(dataset, layer)
 	key := refKey(dataset, layer, chunk)
 	v, err := getSealed(tx.b.Bucket(bucketItemRefs), what, key)
 	if err != nil || v == nil {
@@ -104,7 +104,7 @@ func (tx *Tx) dropRefs(epoch uint64, group Group, dataset, layer uint32, gone it
 				continue
 			}
 			if refs == nil || refs[slot] < n {
-				return &CorruptError{What: fmt.Sprintf("item counts of dataset %d, layer %d", dataset, layer), Problem: "are too low"}
+				return &CorruptError{What: refsName(dataset, layer), Problem: "are too low"}
 			}
 			if refs[slot] -= n; refs[slot] == 0 {
 				orphans.Add(num*refSlots + uint32(slot))
@@ -159,14 +159,12 @@ func (tx *Tx) referredItems(group Group, candidates *roaring.Bitmap) (*roaring.B
 // countedItems adds to referred the candidates that have a count above zero in a layer of a dataset.
 func (tx *Tx) countedItems(d Dataset, candidates, referred *roaring.Bitmap) error {
 	for _, layer := range d.Layers {
-		prefix := layerKey(d.ID, layer)
-		c := tx.b.Bucket(bucketItemRefs).Cursor()
-		for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-			low := uint32At(k, 2) * refSlots
+		err := tx.eachRefs(d.ID, layer, func(num uint32, value func() (*[refSlots]uint32, error)) error {
+			low := num * refSlots
 			if countRange(candidates, low, low+refSlots) == 0 {
-				continue
+				return nil
 			}
-			refs, err := tx.itemRefs(d.ID, layer, uint32At(k, 2))
+			refs, err := value()
 			if err != nil {
 				return err
 			}
@@ -175,9 +173,44 @@ func (tx *Tx) countedItems(d Dataset, candidates, referred *roaring.Bitmap) erro
 					referred.Add(ordinal)
 				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// eachRefs calls fn for each chunk of counts that a layer has; value decodes it.
+func (tx *Tx) eachRefs(dataset, layer uint32, fn func(num uint32, value func() (*[refSlots]uint32, error)) error) error {
+	what := refsName(dataset, layer)
+	prefix := layerKey(dataset, layer)
+	c := tx.b.Bucket(bucketItemRefs).Cursor()
+	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if len(k) != len(prefix)+4 {
+			return &CorruptError{What: what, Problem: "a key has the wrong length"}
+		}
+		err := fn(uint32At(k, 2), func() (*[refSlots]uint32, error) {
+			b, err := unseal(what, k, v)
+			if err != nil {
+				return nil, err
+			}
+			refs, ok := decodeRefs(b)
+			if !ok {
+				return nil, &CorruptError{What: what, Problem: "can't be read"}
+			}
+			return refs, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func refsName(dataset, layer uint32) string {
+	return fmt.Sprintf("item counts of dataset %d, layer %d", dataset, layer)
 }
 
 // itemPins are items that imports in flight found in the dictionary: their rows will refer to them, so they must not be

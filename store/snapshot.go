@@ -135,6 +135,9 @@ func (tx *Tx) captureLayer(dataset, layer uint32) (refs []blockRef, rows int64, 
 		}
 		if next != nil && bytes.Equal(next, key) {
 			dead, err := tx.tombstone(key)
+			if err == nil && dead == nil {
+				err = errStrayTombstone
+			}
 			if err != nil {
 				return err
 			}
