@@ -260,7 +260,7 @@ func (q *quickstart) next() error {
 	return q.say(`
 The CSV files in %s still hold the IDs: Expunge changes no files but the store.
 
-Try next:
+Try next (go install ./cmd/expunge puts expunge on the PATH of Go's programs):
   expunge stat  --store %s
   expunge scan  --store %s --group shop --dataset interactions --limit 5
   expunge jobs  --store %s
