@@ -99,6 +99,7 @@ type row struct {
 	item, event []byte
 	hundredths  uint32 // of EVENT_VALUE
 	at          int64
+	line        []byte // as it stands in the file
 }
 
 // WriteInteractions writes the Interactions dataset as CSV, in the order of TIMESTAMP. It calls progress,
@@ -264,7 +265,7 @@ func (iw *interactionWriter) appendRow(user uint32, id *[UserIDLen]byte, at int6
 	iw.buf = append(b, stamp...)
 	iw.written++
 	if iw.observe != nil {
-		iw.row = row{user, b[from : itemFrom-1], b[itemFrom:itemTo], b[itemTo+1 : eventTo], hundredths, at}
+		iw.row = row{user, b[from : itemFrom-1], b[itemFrom:itemTo], b[itemTo+1 : eventTo], hundredths, at, iw.buf[from:]}
 		iw.observe(&iw.row)
 	}
 }

@@ -119,7 +119,7 @@ func (r Result) section(d Config) section {
 		if b := m.of(func(s Sample) float64 { return float64(s.Size) }); b.greatest > 0 {
 			size = append(size, bar{name: m.Title, spread: b})
 		}
-		if m.Scenario == ScenarioDaily && len(m.Samples) > 1 {
+		if strings.HasPrefix(m.Name, "Daily") && len(m.Samples) > 1 {
 			daily = append(daily, m)
 		}
 	}

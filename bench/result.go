@@ -93,15 +93,17 @@ func (m Measurement) of(figure func(Sample) float64) spread {
 }
 
 // WriteText writes the samples in the format of Go benchmarks, one line each, which benchstat reads. The
-// conditions come first, as its configuration lines.
+// conditions come first. Those whose results should not be compared are benchstat's configuration, which it makes
+// a table each of; the others, such as the version, are lines that begin with # and that it passes over.
 func (r Result) WriteText(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	c := r.Conditions
 	fmt.Fprintf(b, "goos: %s\ngoarch: %s\npkg: %s/bench\ncpu: %s\n", runtime.GOOS, c.Arch, modulePath, c.CPU)
-	fmt.Fprintf(b, "go: %s\nversion: %s\nsystem: %s\nfilesystem: %s\nmemory: %d\nload: %s\ncache: %s\ndurability: %s\n",
-		c.Go, c.Version, c.System, c.FileSystem, c.Memory, c.Load, c.Cache, c.Durability)
+	fmt.Fprintf(b, "filesystem: %s\ncache: %s\ndurability: %s\n", c.FileSystem, c.Cache, c.Durability)
+	fmt.Fprintf(b, "# started %s\n# version %s\n# go %s\n# system %s\n# memory %d bytes\n# load %s\n",
+		r.Started.Format(time.RFC3339), c.Version, c.Go, c.System, c.Memory, c.Load)
 	for _, n := range r.Notes {
-		fmt.Fprintf(b, "note: %s\n", n)
+		fmt.Fprintf(b, "# note: %s\n", n)
 	}
 	for _, m := range r.Measurements {
 		for _, s := range m.Samples {

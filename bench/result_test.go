@@ -57,7 +57,7 @@ func checkOutputs(t *testing.T, r Result) {
 	if err := errors.Join(r.WriteText(&text), r.WriteJSON(&js), r.WriteHTML(&html)); err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`^(Benchmark[A-Z]\S*-\d+\t\d+\t\d+ ns/op(\t\d+ \S+)*|[a-z]+: .*)$`)
+	line := regexp.MustCompile(`^(Benchmark[A-Z]\S*-\d+\t\d+\t\d+ ns/op(\t\d+ \S+)*|[a-z]+: .*|# .*)$`)
 	for l := range strings.Lines(text.String()) {
 		if !line.MatchString(strings.TrimSuffix(l, "\n")) {
 			t.Errorf("benchstat doesn't read %q", l)

@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 	delete(runs, "ScanTombstones/list=10pct")
 	want := map[string]int{
 		"Import": 1, "Scan": 1, "UserRows": 1, "ScanWhileDeleting/list=10pct": 1, "DeleteWhileScanning/list=10pct": 1,
-		"DailyImport": 3, "DailyDelete": 3, "DailyScan": 3, "DailyUserRows": 1,
+		"DailyImport": 3, "DailyDelete": 3, "DailyScan": 3, "AgedScan": 1, "AgedUserRows": 1, "FreshScan": 1, "FreshUserRows": 1,
 	}
 	for _, l := range []string{"100", "1pct", "10pct", "unknown"} {
 		want["Delete/list="+l+"/until=deleted"] = 1
@@ -116,4 +116,21 @@ func TestRunConfigValidate(t *testing.T) {
 	if err := (RunConfig{}).Validate(); err != nil {
 		t.Errorf("the zero value: %v", err)
 	}
+}
+
+func ExampleRun() {
+	res, err := Run(context.Background(), RunConfig{
+		Datasets:  []Config{{Users: 100, Interactions: 2_000}},
+		Scenarios: []Scenario{ScenarioImport, ScenarioUser},
+		Runs:      1, Reads: 10,
+	}, nil)
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, m := range res.Measurements {
+		fmt.Println(m.Name, m.Samples[0].N)
+	}
+	// Output:
+	// Import 1
+	// UserRows 10
 }

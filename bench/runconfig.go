@@ -26,8 +26,9 @@ const (
 	ScenarioUser Scenario = "user"
 	// ScenarioScanDelete is a deletion of 10 % of the users while one scan follows another.
 	ScenarioScanDelete Scenario = "scan-delete"
-	// ScenarioDaily is daily life: a day's events in, a list of 200 users out, a scan; and in the end reads of
-	// one user. The store begins with the days of the dataset before the last [RunConfig.Days].
+	// ScenarioDaily is daily life: a day's events in, a list of 200 users out, a scan. In the end scans and
+	// reads of one user are compared with those of a store into which the same rows were imported at once. The
+	// store begins with the days of the dataset before the last [RunConfig.Days].
 	ScenarioDaily Scenario = "daily"
 )
 
