@@ -1,12 +1,26 @@
-// Package bench makes synthetic datasets of any size for tests and measurements: users, items and
-// interactions as CSV with their schemas, and deletion lists to go with them.
+// Package bench makes synthetic datasets of any size for tests and measurements, and measures Expunge with them.
 //
+// A dataset is users, items and interactions as CSV with their schemas, and deletion lists to go with them.
 // It is not a model of recommendation: users have no taste, and an item's popularity doesn't change with
 // time. What it does resemble is what the cost of storing and deleting hangs on: how unevenly the rows are
 // spread over users and items, how a user's rows are scattered over a file in order of arrival, and how many
 // bytes a row has (about 47 in interactions.csv).
 //
-// # How it works
+// # How it measures
+//
+// [Run] imports interactions and measures the [Scenarios] through package engine's exported calls, nothing else,
+// so that an embedder could measure the same. The generator says what must be left after each list
+// ([Config.Remaining]: a count, exact sums and a digest, in any order), and every read is compared with that:
+// a figure of a wrong result is an error. A timed scan sums every byte of every column; the digest is compared
+// in a scan that isn't timed, because a hash of each row costs more than reading it.
+//
+// Each run begins with a fresh copy of one imported store, synced, and with the process's unused memory given
+// back to the system. So a run pays for its memory as a new process would, and the peaks of one run don't hide
+// in those of another. Memory is sampled, peaks of less than 5 ms can be missed; VmHWM misses none.
+//
+// A [Result] is written as text that benchstat reads, as JSON, or as one HTML page with charts.
+//
+// # How the generator works
 //
 // The rows come out in the order of time, with nothing kept per user or item, so that a dataset of a billion
 // rows and twenty million users takes no more memory than its busiest hours. Time goes by the hour. For each

@@ -18,6 +18,7 @@ const (
 	streamItemRows
 	streamPrices
 	streamInteractions
+	streamReads
 )
 
 // newRNG returns the stream of a seed for one purpose.
