@@ -107,8 +107,8 @@ type Counts struct {
 	Duplicate int64 `json:"duplicate,omitempty"`
 	// Deleted is the number of rows deleted, for each dataset type, such as "USERS".
 	Deleted map[string]int64 `json:"deleted,omitempty"`
-	// Of the rows of an import: all that were read; those that are new; those that took the place of a row
-	// with the same ID; those dropped because the same row was there.
+	// Of an import: the rows that were read; those of them that are new; the rows that were there and aren't any
+	// more, all of a dataset or those of an ID that came; those dropped because the same row was there.
 	RowsRead      int64 `json:"rowsRead,omitempty"`
 	RowsAdded     int64 `json:"rowsAdded,omitempty"`
 	RowsReplaced  int64 `json:"rowsReplaced,omitempty"`

@@ -10,7 +10,7 @@ import (
 )
 
 // ErrCorrupt is what every error wraps that a damaged block leads to.
-var ErrCorrupt = errors.New("block: stored data is damaged, restore the store from a backup or import the data again")
+var ErrCorrupt = errors.New("block: stored data is damaged")
 
 // errGather is for a caller who collects too much in one column; nothing is damaged.
 var errGather = errors.New("block: a string column holds at most 4 GiB: read fewer rows at a time")
