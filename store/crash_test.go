@@ -47,8 +47,8 @@ func contents(t testing.TB, s *Store, group string) (out []string) {
 	return out
 }
 
-// TestCrash looks at the file as it is after each commit of an operation, and in the middle of a scrub's zeroing: each is
-// what a crash leaves. It must open, be sound, and show what was there before the operation or after it.
+// TestCrash looks at the file as it is after each commit of an operation: each is what a crash leaves. It must open, be
+// sound, and show what was there before the operation or after it.
 func TestCrash(t *testing.T) {
 	limits := smallLimits(rand.New(rand.NewPCG(7, 7)))
 	limits.stageBytes, limits.resolveBatch, limits.removeBudget, limits.dropPerTx, limits.runRows = 400, 5, 40, 2, 17

@@ -183,59 +183,6 @@ func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {
 	}
 }
 
-// user and item return tokens; some users have many rows.
-func (m *model) user() string {
-	n := m.r.IntN(60)
-	if m.r.IntN(4) == 0 {
-		n = m.r.IntN(3)
-	}
-	return fmt.Sprintf("%su%011x", mark, uint64(n+1)*0x9e3779b9%(1<<40))
-}
-
-func (m *model) item() string {
-	return fmt.Sprintf("%si%011x", mark, uint64(m.r.IntN(50)+1)*0x85ebca6b%(1<<40))
-}
-
-func (m *model) randomRow(typ DatasetType) row {
-	switch typ {
-	case Users:
-		m.city++
-		r := row{m.user(), m.r.IntN(90), fmt.Sprintf("%sc%011x", mark, m.city)}
-		if m.r.IntN(4) == 0 {
-			r[1], r[2] = nil, nil
-		}
-		return r
-	case Items:
-		return row{m.item(), float64(m.r.IntN(10)) / 2, m.r.IntN(2) == 0}
-	default:
-		r := row{m.user(), m.item(), []string{"view", "click"}[m.r.IntN(2)], nil, m.r.IntN(8) - 3}
-		if m.r.IntN(2) == 0 {
-			r[3] = float64(m.r.IntN(3))
-		}
-		return r
-	}
-}
-
-// randomRows are random, with repeats of each other and of rows that are there.
-func (m *model) randomRows(typ DatasetType, there []row) []row {
-	n := m.r.IntN(60)
-	if m.r.IntN(3) == 0 {
-		n = m.r.IntN(3)
-	}
-	var rows []row
-	for range n {
-		switch k := m.r.IntN(10); {
-		case k == 0 && len(rows) > 0:
-			rows = append(rows, rows[m.r.IntN(len(rows))])
-		case k < 3 && len(there) > 0:
-			rows = append(rows, there[m.r.IntN(len(there))])
-		default:
-			rows = append(rows, m.randomRow(typ))
-		}
-	}
-	return rows
-}
-
 // randomImport begins an import of random rows in records of random sizes.
 func (m *model) randomImport(g *modelGroup) (im *Import, typ DatasetType, mode ImportMode, rows []row) {
 	typ = []DatasetType{Users, Items, Interactions, Interactions}[m.r.IntN(4)]
@@ -479,69 +426,6 @@ func (m *model) releaseOne() {
 	i := m.r.IntN(len(m.held))
 	m.held[i].sn.Release()
 	m.held = slices.Delete(m.held, i, i+1)
-}
-
-// quiesce finishes everything and looks into the raw file.
-func (m *model) quiesce() {
-	m.op = "quiesce"
-	for len(m.held) > 0 {
-		m.releaseOne()
-	}
-	for _, g := range m.groups {
-		m.sweep(g)
-	}
-	m.clean()
-	if len(m.jobs) > 0 {
-		m.t.Error("deletions are left although no snapshot is open")
-	}
-	if _, err := m.s.Scrub(context.Background()); err != nil {
-		m.t.Fatal(err)
-	}
-	m.compareFile()
-}
-
-// compareFile checks that the file holds the tokens of the model's rows, and no other ones.
-func (m *model) compareFile() {
-	want := make(map[string]bool)
-	for _, g := range m.groups {
-		for _, rows := range g.rows {
-			for _, r := range rows {
-				for _, v := range r {
-					if s, ok := v.(string); ok && strings.HasPrefix(s, mark) {
-						want[s] = true
-					}
-				}
-			}
-		}
-	}
-	got := tokens(m.t, m.s.path)
-	for tok := range want {
-		if !got[tok] {
-			m.t.Errorf("%s is not in the file", tok)
-		}
-	}
-	for tok := range got {
-		if !want[tok] {
-			m.t.Errorf("%s is still in the file", tok)
-		}
-	}
-}
-
-// tokens returns all that begins with mark in a file.
-func tokens(t testing.TB, path string) map[string]bool {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make(map[string]bool)
-	for {
-		i := bytes.Index(data, []byte(mark))
-		if i < 0 {
-			return out
-		}
-		out[string(data[i:min(i+tokenSize, len(data))])] = true
-		data = data[i+len(mark):]
-	}
 }
 
 // reopen closes the store, opens it read-only, which must not change a byte, and opens it again.
