@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/RoaringBitmap/roaring"
 	bolt "go.etcd.io/bbolt"
-
-	"github.com/expunge-db/expunge/store/internal/block"
 )
 
 // Keys in a block's bucket.
@@ -21,10 +20,37 @@ var (
 type encodedBlock struct {
 	least, greatest uint32
 	rows            uint32
-	index, data     []byte
+	index           []byte
+	pages           []pageEntry
+	data            []byte // of the pages, from the pool
 }
 
 func (e *encodedBlock) size() int { return len(e.index) + len(e.data) }
+
+// encodeBlock makes a block of the rows that w has taken since begin, and of their index.
+func encodeBlock(w *pageWriter, x *rowIndex) (*encodedBlock, error) {
+	if err := w.flush(); err != nil {
+		return nil, fmt.Errorf("encode block: %w", err)
+	}
+	index, err := x.encode()
+	if err != nil {
+		return nil, fmt.Errorf("encode block: %w", err)
+	}
+	e := &encodedBlock{
+		least: x.ordinals.Minimum(), greatest: x.ordinals.Maximum(), rows: x.rows(),
+		index: index, pages: w.pages, data: w.data,
+	}
+	if e.size() > math.MaxInt32 {
+		return nil, fmt.Errorf("encode block: it takes more than 2 GiB")
+	}
+	return e, nil
+}
+
+// free gives the memory of a block back to the pool, once its transaction has ended.
+func (e *encodedBlock) free() {
+	buffers.put(e.data)
+	e.data = nil
+}
 
 // indexSeal binds an index to its block.
 func indexSeal(id uint64) []byte { return append(uint64Key(id), 'i') }
@@ -41,7 +67,7 @@ func (tx *Tx) putBlock(key []byte, e *encodedBlock) error {
 	if err := b.Put(keyIndex, seal(indexSeal(id), e.index)); err != nil {
 		return fmt.Errorf("store block: %w", err)
 	}
-	if err := b.Put(keyData, e.data); err != nil {
+	if err := b.Put(keyData, appendDirectory(e.data, id, e.pages)); err != nil {
 		return fmt.Errorf("store block: %w", err)
 	}
 	f := fence{Block: id, Greatest: e.greatest, Rows: e.rows, Bytes: uint32(e.size())}
@@ -66,28 +92,12 @@ func (tx *Tx) readIndex(id uint64) (*rowIndex, error) {
 }
 
 // readData returns the rows of a block, aliasing the transaction's memory.
-func (tx *Tx) readData(id uint64, layout *rowLayout, x *rowIndex) (*block.Block, error) {
+func (tx *Tx) readData(id uint64, layout *rowLayout, x *rowIndex) (*pagedRows, error) {
 	b := tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id))
 	if b == nil {
 		return nil, &CorruptError{What: blockName(id), Problem: "is missing"}
 	}
-	return parseData(id, b.Get(keyData), layout, x)
-}
-
-func parseData(id uint64, v []byte, layout *rowLayout, x *rowIndex) (*block.Block, error) {
-	data, err := block.Parse(v)
-	if err != nil {
-		return nil, &CorruptError{What: blockName(id), Problem: "can't be read", Err: err}
-	}
-	if data.Rows() != int(x.rows()) || data.NumColumns() != len(layout.cols) {
-		return nil, &CorruptError{What: blockName(id), Problem: "doesn't fit its index or its schema"}
-	}
-	for i, c := range layout.cols {
-		if data.Kind(i) != c.kind {
-			return nil, &CorruptError{What: blockName(id), Problem: "a column has another type than in the schema"}
-		}
-	}
-	return data, nil
+	return parsePages(id, b.Get(keyData), layout, x)
 }
 
 // dropBlock removes a block. Its fence is the caller's.

@@ -282,10 +282,8 @@ func (c *checker) block(key []byte, f fence, l *rowLayout, o layerOwner, counts 
 	c.report.Blocks++
 	c.report.Rows += int64(x.rows())
 	cols := l.newColumns()
-	for i := range cols {
-		if err := data.Read(i, 0, data.Rows(), &cols[i]); err != nil {
-			return nil, fmt.Errorf("%s: %w", blockName(f.Block), err)
-		}
+	if err := data.read(0, x.rows(), cols); err != nil {
+		return nil, err
 	}
 	dead, err := c.tx.tombstone(key)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/RoaringBitmap/roaring"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/expunge-db/expunge/store/internal/block"
@@ -102,6 +103,11 @@ func (s *Store) compactPlan(ctx context.Context, plan [][]candidate, layouts map
 				if err != nil {
 					return err
 				}
+				for _, r := range out {
+					if r.e != nil {
+						r.e.free()
+					}
+				}
 				blocks += len(out) - len(changed)
 				// Those that got more dead rows meanwhile again: the ones that they had must go now.
 				if out, err = s.rewriteBatch(ctx, changed, layouts); err != nil {
@@ -122,14 +128,14 @@ func (s *Store) rewriteBatch(ctx context.Context, batch []candidate, layouts map
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(batch)) {
 		g.Go(func() error {
-			var enc block.Encoder
+			w := s.newPageWriter()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(batch) {
 					return nil
 				}
 				var err error
-				if out[i], err = s.rewrite(ctx, &enc, batch[i], layouts[uint32At(batch[i].key, 0)].layout); err != nil {
+				if out[i], err = s.rewrite(ctx, w, batch[i], layouts[uint32At(batch[i].key, 0)].layout); err != nil {
 					return err
 				}
 			}
@@ -218,15 +224,12 @@ func (tx *Tx) replaceBlock(epoch uint64, r rewritten) error {
 	return tx.putBlock(r.key, r.e)
 }
 
-// rewrite encodes a block without its dead rows, and counts the items that these referred to.
-func (s *Store) rewrite(ctx context.Context, enc *block.Encoder, c candidate, l *rowLayout) (rewritten, error) {
+// rewrite encodes a block without its dead rows, and says which items these referred to.
+func (s *Store) rewrite(ctx context.Context, w *pageWriter, c candidate, l *rowLayout) (rewritten, error) {
 	r := rewritten{candidate: c}
 	if l == nil {
 		return r, &CorruptError{What: blockName(c.fence.Block), Problem: "its dataset is missing"}
 	}
-	live := newDecodedBlock(l)
-	live.reserve(int(c.fence.Rows))
-	defer live.free()
 	var left *rowIndex
 	err := s.View(ctx, func(tx *Tx) error {
 		x, err := tx.readIndex(c.fence.Block)
@@ -246,27 +249,43 @@ func (s *Store) rewrite(ctx context.Context, enc *block.Encoder, c candidate, l 
 			return &CorruptError{What: "tombstone of " + blockName(c.fence.Block), Problem: "can't be read"}
 		}
 		left = x.without(dead)
-		if l.items {
-			items := block.Column{Kind: block.Int}
-			if err := data.Read(1, 0, int(x.rows()), &items); err != nil {
-				return &CorruptError{What: blockName(c.fence.Block), Problem: "a column can't be read", Err: err}
+		w.begin(l, int(c.fence.Bytes))
+		items := block.Column{Kind: block.Int}
+		for i := range data.pages {
+			from, to := data.starts[i], data.starts[i+1]
+			if countRange(dead, from, to) == 0 {
+				if err := w.keepPage(data, i); err != nil {
+					return err
+				}
+				continue
 			}
-			it := dead.Iterator()
-			for it.HasNext() {
-				r.gone = append(r.gone, uint32(items.Int[it.Next()]))
+			if l.items {
+				items.Reset()
+				if err := data.readColumn(i, 1, from, to, &items); err != nil {
+					return err
+				}
+				r.gone = appendGone(r.gone, items.Int, from, to, dead)
+			}
+			if err := w.thinPage(data, i, dead); err != nil {
+				return err
 			}
 		}
-		return live.read(data, x, dead, nil)
+		return nil
 	})
 	if err != nil || left.rows() == 0 {
 		return r, err
 	}
-	codec := block.Packed
-	if s.info.Codec == CodecNone {
-		codec = block.None
-	}
-	r.e, err = encodeBlock(enc, codec, left, live.cols)
+	r.e, err = encodeBlock(w, left)
 	return r, err
+}
+
+// appendGone appends the items of those of the rows [from, to) that are dead.
+func appendGone(gone []uint32, items []int64, from, to uint32, dead *roaring.Bitmap) []uint32 {
+	it := dead.Iterator()
+	for it.AdvanceIfNeeded(from); it.HasNext() && it.PeekNext() < to; {
+		gone = append(gone, uint32(items[it.Next()-from]))
+	}
+	return gone
 }
 
 // discardLayer lets a layer go that the dataset has no longer.

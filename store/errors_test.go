@@ -48,7 +48,7 @@ func TestOpenErrors(t *testing.T) {
 	change("bolt-meta", func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("meta")); return err })
 	create("format")
 	change("format", func(tx *bolt.Tx) error {
-		return putSealed(tx.Bucket(bucketMeta), keyInfo, []byte(`{"format":2}`))
+		return putSealed(tx.Bucket(bucketMeta), keyInfo, []byte(`{"format":1}`))
 	})
 	create("state")
 	change("state", func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keyState) })
@@ -64,7 +64,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{name: "empty", is: ErrNotStore}, {name: "text", is: ErrNotStore},
 		{name: "bolt", is: ErrNotStore, text: "another program"}, {name: "bolt-meta", is: ErrNotStore, text: "another program"},
-		{name: "format", is: ErrNotStore, text: "its format is 2 and this version reads 1"},
+		{name: "format", is: ErrNotStore, text: "its format is 1 and this version reads 2"},
 		{name: "state", as: corrupt}, {name: "bucket", as: corrupt, text: "tombs"},
 	} {
 		for _, ro := range []bool{true, false} {

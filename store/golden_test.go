@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // times. When it differs, [formatVersion] has to change, or files of the last version can't be read.
 func TestFormat(t *testing.T) {
 	limits := defaultLimits
-	limits.forwardEntries = 4
+	limits.forwardEntries, limits.pageRows = 4, 2
 	s := openQuick(t, filepath.Join(t.TempDir(), "golden.expunge"), Options{Codec: CodecNone, BlockRows: 4}, limits)
 	setSeed(t, s, 1)
 	createGroupNamed(t, s)
@@ -58,7 +58,7 @@ func TestFormat(t *testing.T) {
 	}
 
 	got := dump(t, s)
-	golden := filepath.Join("testdata", "format-1.txt")
+	golden := filepath.Join("testdata", fmt.Sprintf("format-%d.txt", formatVersion))
 	if *update {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/expunge-db/expunge/store/internal/block"
 )
@@ -43,7 +42,7 @@ func newLayerWriter(im *Import, progress func(int64)) *layerWriter {
 		progress = func(int64) {}
 	}
 	w := &layerWriter{im: im, progress: progress, refs: itemCounts{}}
-	w.blocks = newBlockBuilder(im.layout, im.s.info.Codec, im.s.opts.BlockRows)
+	w.blocks = newBlockBuilder(im.s, im.layout)
 	return w
 }
 
@@ -192,6 +191,9 @@ func (w *layerWriter) store(ctx context.Context) error {
 		}
 		return nil
 	})
+	for _, b := range w.staged {
+		b.e.free()
+	}
 	clear(w.staged)
 	w.staged, w.size = w.staged[:0], 0
 	return err
@@ -241,23 +243,16 @@ func (w *layerWriter) storeRefs(ctx context.Context) error {
 // blockBuilder collects rows in the order of ordinals and encodes them as blocks.
 type blockBuilder struct {
 	layout *rowLayout
-	codec  block.Codec
 	limit  int
-	enc    block.Encoder
+	pages  *pageWriter
 
 	cols  []block.Column
 	index *rowIndex
 	raw   int
-	least uint32
-	last  uint32
 }
 
-func newBlockBuilder(layout *rowLayout, codec Codec, limit int) *blockBuilder {
-	b := &blockBuilder{layout: layout, codec: block.Packed, limit: limit, cols: layout.newColumns(), index: newRowIndex()}
-	if codec == CodecNone {
-		b.codec = block.None
-	}
-	return b
+func newBlockBuilder(s *Store, layout *rowLayout) *blockBuilder {
+	return &blockBuilder{layout: layout, limit: s.opts.BlockRows, pages: s.newPageWriter(), cols: layout.newColumns(), index: newRowIndex()}
 }
 
 // add appends a row, and returns the block that was full before it, if there is one.
@@ -267,10 +262,6 @@ func (b *blockBuilder) add(ordinal uint32, rec []byte) (e *encodedBlock, err err
 			return nil, err
 		}
 	}
-	if b.index.rows() == 0 {
-		b.least = ordinal
-	}
-	b.last = ordinal
 	b.index.add(ordinal, 1)
 	b.raw += len(rec)
 	b.layout.appendRecord(b.cols, rec)
@@ -279,10 +270,15 @@ func (b *blockBuilder) add(ordinal uint32, rec []byte) (e *encodedBlock, err err
 
 // flush encodes the rows collected so far; it returns nil if there are none.
 func (b *blockBuilder) flush() (*encodedBlock, error) {
-	if b.index.rows() == 0 {
+	rows := int(b.index.rows())
+	if rows == 0 {
 		return nil, nil
 	}
-	e, err := encodeBlock(&b.enc, b.codec, b.index, b.cols)
+	b.pages.begin(b.layout, b.raw)
+	if err := b.pages.add(b.cols, rows); err != nil {
+		return nil, fmt.Errorf("encode block: %w", err)
+	}
+	e, err := encodeBlock(b.pages, b.index)
 	if err != nil {
 		return nil, err
 	}
@@ -290,20 +286,5 @@ func (b *blockBuilder) flush() (*encodedBlock, error) {
 		b.cols[i].Reset()
 	}
 	b.index, b.raw = newRowIndex(), 0
-	return e, nil
-}
-
-func encodeBlock(enc *block.Encoder, codec block.Codec, x *rowIndex, cols []block.Column) (*encodedBlock, error) {
-	e := &encodedBlock{least: x.ordinals.Minimum(), greatest: x.ordinals.Maximum(), rows: x.rows()}
-	var err error
-	if e.data, err = enc.Append(nil, codec, int(e.rows), cols); err != nil {
-		return nil, fmt.Errorf("encode block: %w", err)
-	}
-	if e.index, err = x.encode(); err != nil {
-		return nil, fmt.Errorf("encode block: %w", err)
-	}
-	if e.size() > math.MaxUint32 {
-		return nil, fmt.Errorf("encode block: it takes more than 4 GiB")
-	}
 	return e, nil
 }

@@ -12,6 +12,8 @@ type limits struct {
 	resolveBatch, resolveBytes int
 	// stageBytes is about how many bytes of blocks one transaction of an import or a compaction writes.
 	stageBytes int
+	// pageRows is how many rows of a block are encoded together.
+	pageRows int
 	// stagePart is the size of a part of a list of unknown IDs.
 	stagePart int
 	// removeBudget bounds the bytes of dictionary that one transaction rewrites.
@@ -27,6 +29,6 @@ type limits struct {
 var defaultLimits = limits{
 	runRows: 1 << 20, runRecBytes: 48 << 20, runIDBytes: 24 << 20,
 	resolveBatch: 64 << 10, resolveBytes: 16 << 20,
-	stageBytes: 8 << 20, stagePart: 64 << 10, removeBudget: 8 << 20,
+	stageBytes: 8 << 20, pageRows: 512, stagePart: 64 << 10, removeBudget: 8 << 20,
 	dropPerTx: 4096, compactPlanned: 4096, forwardEntries: 1024,
 }

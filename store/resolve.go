@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-
-	"github.com/expunge-db/expunge/store/internal/block"
 )
 
 // resolver gives the IDs of an import their ordinals: those that the dictionary has, and new ones, in the order of
@@ -157,7 +155,7 @@ type existingRows struct {
 type openBlock struct {
 	id    uint64
 	index *rowIndex
-	data  *block.Block
+	data  *pagedRows
 }
 
 func newExistingRows(ctx context.Context, im *Import) (*existingRows, error) {
@@ -215,7 +213,7 @@ func (e *existingRows) load(ctx context.Context, n int, id uint64) error {
 		if err != nil {
 			return err
 		}
-		data, err := parseData(id, bytes.Clone(tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id)).Get(keyData)), e.view.layout, index)
+		data, err := parsePages(id, bytes.Clone(tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id)).Get(keyData)), e.view.layout, index)
 		if err != nil {
 			return err
 		}

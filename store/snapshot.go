@@ -397,7 +397,7 @@ func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef,
 }
 
 // read adds the rows of a stored block that aren't dead, or those of one ordinal.
-func (d *decodedBlock) read(data *block.Block, x *rowIndex, dead *roaring.Bitmap, only *uint32) error {
+func (d *decodedBlock) read(data *pagedRows, x *rowIndex, dead *roaring.Bitmap, only *uint32) error {
 	live := x
 	from, to := uint32(0), x.rows()
 	if only != nil {
@@ -419,10 +419,8 @@ func (d *decodedBlock) read(data *block.Block, x *rowIndex, dead *roaring.Bitmap
 		d.addKey(it.Next(), b-a)
 	}
 	for a := range liveRuns(from, to, dead) {
-		for i := range d.cols {
-			if err := data.Read(i, int(a[0]), int(a[1]), &d.cols[i]); err != nil {
-				return &CorruptError{What: "block", Problem: "a column can't be read", Err: err}
-			}
+		if err := data.read(a[0], a[1], d.cols); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -52,45 +52,55 @@ type column struct {
 // encoded block, which payload must consist of. Any mismatch is an ErrCorrupt,
 // as is one that a later Read finds inside a column.
 func Parse(payload []byte) (*Block, error) {
+	b := new(Block)
+	if err := b.Reset(payload); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Reset makes b a reader of payload, as Parse does, and uses some of its memory again. After an error b is not to be
+// read.
+func (b *Block) Reset(payload []byte) error {
 	if len(payload) < headerSize+slack {
-		return nil, corrupt("block is cut off")
+		return corrupt("block is cut off")
 	}
 	if uint64(binary.LittleEndian.Uint32(payload[4:])) != uint64(len(payload)) {
-		return nil, corrupt("block has the wrong length")
+		return corrupt("block has the wrong length")
 	}
 	if binary.LittleEndian.Uint32(payload) != crc32.Checksum(payload[4:], castagnoli) {
-		return nil, corrupt("block has the wrong checksum")
+		return corrupt("block has the wrong checksum")
 	}
 	if payload[8] != version {
-		return nil, corrupt("block has an unknown version")
+		return corrupt("block has an unknown version")
 	}
 	if payload[9] > byte(None) || payload[14] != 0 || payload[15] != 0 {
-		return nil, corrupt("block has an unknown codec or flag")
+		return corrupt("block has an unknown codec or flag")
 	}
-	b := &Block{rows: int(binary.LittleEndian.Uint16(payload[10:]))}
+	b.rows = int(binary.LittleEndian.Uint16(payload[10:]))
 	count := int(binary.LittleEndian.Uint16(payload[12:]))
 	start, limit := headerSize+descriptorSize*count, len(payload)-slack
 	if start > limit {
-		return nil, corrupt("block is cut off")
+		return corrupt("block is cut off")
 	}
-	b.cols = make([]column, count)
+	b.cols = slices.Grow(b.cols[:0], count)[:count]
 	for i := range b.cols {
 		d := payload[headerSize+i*descriptorSize:]
 		end := uint64(binary.LittleEndian.Uint32(d[4:]))
 		if end < uint64(start) || end > uint64(limit) {
-			return nil, corrupt("column is out of place")
+			return corrupt("column is out of place")
 		}
 		c := &b.cols[i]
 		*c = column{kind: Kind(d[0]), enc: encoding(d[1]), nulls: d[2] == 1, exponent: d[3], section: payload[start:end]}
 		if c.kind < Int || c.kind > String || d[2] > 1 || c.exponent > maxExponent {
-			return nil, corrupt("column has an unknown kind or flag")
+			return corrupt("column has an unknown kind or flag")
 		}
 		start = int(end)
 	}
 	if start != limit {
-		return nil, corrupt("block has bytes that belong to no column")
+		return corrupt("block has bytes that belong to no column")
 	}
-	return b, nil
+	return nil
 }
 
 // Rows returns the number of rows.
