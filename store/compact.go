@@ -67,7 +67,7 @@ func (s *Store) compact(ctx context.Context) (blocks int, err error) {
 		if err != nil {
 			return blocks, fmt.Errorf("plan compaction: %w", err)
 		}
-		n, err := s.compactPlan(ctx, planCompaction(found, s.limits.stageBytes), layouts)
+		n, err := s.compactPlan(ctx, planCompaction(found, s.limits.compactBytes), layouts)
 		if blocks += n; err != nil {
 			return blocks, fmt.Errorf("compact: %w", err)
 		}
@@ -177,6 +177,11 @@ type rewritten struct {
 func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[uint32]layoutOf) (changed []candidate, err error) {
 	err = s.Update(ctx, func(tx *Tx) error {
 		changed = nil
+		// The blocks that earlier batches replaced go now, so that later ones can use their pages: the file doesn't grow by
+		// all that is rewritten, and fewer pages are left to scrub.
+		if _, _, err := tx.reclaim(s.leases.oldest(tx.Epoch())); err != nil {
+			return err
+		}
 		epoch := tx.nextEpoch()
 		type layerID struct{ dataset, layer uint32 }
 		gone := make(map[layerID]itemCounts)
@@ -249,6 +254,9 @@ func (s *Store) rewrite(ctx context.Context, w *pageWriter, c candidate, l *rowL
 			return &CorruptError{What: "tombstone of " + blockName(c.fence.Block), Problem: "can't be read"}
 		}
 		left = x.without(dead)
+		if l.items {
+			r.gone = make([]uint32, 0, dead.GetCardinality())
+		}
 		w.begin(l, int(c.fence.Bytes))
 		items := block.Column{Kind: block.Int}
 		for i := range data.pages {
@@ -374,34 +382,44 @@ func (s *Store) reclaim(ctx context.Context, upTo uint64) (int, error) {
 		return 0, err
 	}
 	for more {
-		err := s.Update(ctx, func(tx *Tx) error {
-			b := tx.b.Bucket(bucketRetired)
-			var keys [][]byte
-			c := b.Cursor()
-			k, v := c.First()
-			for ; k != nil && uint64At(k) <= upTo && len(keys) < s.limits.dropPerTx; k, v = c.Next() {
-				if _, err := unseal("list of retired blocks", k, v); err != nil {
-					return err
-				}
-				keys = append(keys, bytes.Clone(k))
-			}
-			more = len(keys) == s.limits.dropPerTx
-			for _, key := range keys {
-				if err := tx.dropBlock(uint64At(key[8:])); err != nil {
-					return err
-				}
-				if err := b.Delete(key); err != nil {
-					return err
-				}
-			}
-			total += len(keys)
-			return nil
+		n := 0
+		err := s.Update(ctx, func(tx *Tx) (err error) {
+			n, more, err = tx.reclaim(upTo)
+			return err
 		})
 		if err != nil {
-			return total, fmt.Errorf("remove replaced blocks: %w", err)
+			return total, err
 		}
+		total += n
 	}
 	return total, nil
+}
+
+// reclaim removes as many of those blocks as fit a transaction, and reports whether there may be more.
+func (tx *Tx) reclaim(upTo uint64) (n int, more bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("remove replaced blocks: %w", err)
+		}
+	}()
+	b := tx.b.Bucket(bucketRetired)
+	var keys [][]byte
+	c := b.Cursor()
+	for k, v := c.First(); k != nil && uint64At(k) <= upTo && len(keys) < tx.s.limits.dropPerTx; k, v = c.Next() {
+		if _, err := unseal("list of retired blocks", k, v); err != nil {
+			return 0, false, err
+		}
+		keys = append(keys, bytes.Clone(k))
+	}
+	for _, key := range keys {
+		if err := tx.dropBlock(uint64At(key[8:])); err != nil {
+			return 0, false, err
+		}
+		if err := b.Delete(key); err != nil {
+			return 0, false, err
+		}
+	}
+	return len(keys), len(keys) == tx.s.limits.dropPerTx, nil
 }
 
 // hasAny reports whether a bucket holds a key: where there is nothing to do, no commit is made.

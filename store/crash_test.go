@@ -51,7 +51,8 @@ func contents(t testing.TB, s *Store, group string) (out []string) {
 // sound, and show what was there before the operation or after it.
 func TestCrash(t *testing.T) {
 	limits := smallLimits(rand.New(rand.NewPCG(7, 7)))
-	limits.stageBytes, limits.resolveBatch, limits.removeBudget, limits.dropPerTx, limits.runRows = 400, 5, 40, 2, 17
+	limits.stageBytes, limits.compactBytes, limits.pageRows = 400, 200, 4
+	limits.resolveBatch, limits.removeBudget, limits.dropPerTx, limits.runRows = 5, 40, 2, 17
 	_, _, inter := oneOfEach()
 	more := func(mode ImportMode, end func(im *Import) error) func(t *testing.T, s *Store) {
 		return func(t *testing.T, s *Store) {
@@ -90,7 +91,7 @@ func TestCrash(t *testing.T) {
 			return im.Abort(context.Background())
 		}), 10},
 		{"deletion", nil, delete4, 3},
-		{"clean after deletion", delete4, func(t *testing.T, s *Store) { finishDeletion(t, s, "shop", 9) }, 13},
+		{"clean after deletion", delete4, func(t *testing.T, s *Store) { finishDeletion(t, s, "shop", 9) }, 11},
 		{"clean after full import", more(ImportFull, finish), func(t *testing.T, s *Store) {
 			if err := s.Sweep(t.Context(), "shop"); err != nil {
 				t.Fatal(err)

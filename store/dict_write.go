@@ -171,6 +171,12 @@ func (tx *Tx) removeIDs(d dictID, ords *roaring.Bitmap) (*roaring.Bitmap, error)
 	done := roaring.New()
 	var entries []byte
 	budget := tx.s.limits.removeBudget
+	st, err := tx.dictState(d)
+	if err != nil {
+		return nil, err
+	}
+	// An entry rewrites the forward chunk that it lies in, and all of them rewrite no more than there is.
+	forward := int(st.Next) * entrySize
 	it := ords.Iterator()
 	for it.HasNext() && budget > 0 {
 		num := it.PeekNext() / reverseSlots
@@ -178,14 +184,15 @@ func (tx *Tx) removeIDs(d dictID, ords *roaring.Bitmap) (*roaring.Bitmap, error)
 		if err != nil {
 			return nil, err
 		}
-		var kept reverseChunk
+		kept := reverseChunk{ends: make([]uint32, 0, len(c.ends)), heap: make([]byte, 0, len(c.heap))}
 		left := false
 		for slot := range len(c.ends) {
 			id := c.id(slot)
 			ordinal := num*reverseSlots + uint32(slot)
 			if id != nil && ords.Contains(ordinal) {
 				entries = binary.BigEndian.AppendUint32(appendHash(entries, tx.s.hashID(id)), ordinal)
-				budget -= tx.s.limits.forwardEntries * entrySize / 2 // the forward chunk that it lies in, at most
+				n := min(forward, tx.s.limits.forwardEntries*entrySize/2)
+				forward, budget = forward-n, budget-n
 				id = nil
 			}
 			left = left || id != nil

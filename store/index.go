@@ -49,13 +49,19 @@ func (x *rowIndex) find(ordinal uint32) (from, to uint32) {
 
 // rowsOf returns the rows of those ordinals that are in set.
 func (x *rowIndex) rowsOf(set *roaring.Bitmap) *roaring.Bitmap {
-	rows := roaring.New()
-	it := roaring.And(x.ordinals, set).Iterator()
-	for it.HasNext() {
-		from, to := x.find(it.Next())
-		rows.AddRange(uint64(from), uint64(to))
+	var rows []uint32
+	it := x.ordinals.Iterator()
+	for i := 0; it.HasNext(); i++ {
+		if !set.Contains(it.Next()) {
+			continue
+		}
+		for from, to := x.at(i); from < to; from++ {
+			rows = append(rows, from)
+		}
 	}
-	return rows
+	bm := roaring.New()
+	bm.AddMany(rows)
+	return bm
 }
 
 // without returns the index of the rows that are left when dead ones go.

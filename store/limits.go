@@ -10,8 +10,9 @@ type limits struct {
 	// resolveBatch and resolveBytes are how many IDs, and bytes of them, are looked up, and added where they are new, in
 	// one transaction.
 	resolveBatch, resolveBytes int
-	// stageBytes is about how many bytes of blocks one transaction of an import or a compaction writes.
-	stageBytes int
+	// stageBytes and compactBytes are about how many bytes of blocks one transaction of an import and of a compaction
+	// writes. A compaction's are smaller: it uses the pages again that the transaction before the last one freed.
+	stageBytes, compactBytes int
 	// pageRows is how many rows of a block are encoded together.
 	pageRows int
 	// stagePart is the size of a part of a list of unknown IDs.
@@ -29,6 +30,6 @@ type limits struct {
 var defaultLimits = limits{
 	runRows: 1 << 20, runRecBytes: 48 << 20, runIDBytes: 24 << 20,
 	resolveBatch: 64 << 10, resolveBytes: 16 << 20,
-	stageBytes: 8 << 20, pageRows: 512, stagePart: 64 << 10, removeBudget: 8 << 20,
+	stageBytes: 8 << 20, compactBytes: 2 << 20, pageRows: 512, stagePart: 64 << 10, removeBudget: 8 << 20,
 	dropPerTx: 4096, compactPlanned: 4096, forwardEntries: 1024,
 }
