@@ -41,11 +41,14 @@ type Engine struct {
 
 	mu       sync.Mutex
 	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu
+	merge    context.CancelFunc  // of the merge of layers under way; guarded by mu
 
 	// waiting is set while something that is deleted waits for snapshots to end. Only Finish uses it.
 	waiting bool
 	// started is set once Finish has run: the first one cleans what an earlier process left. Only Finish uses it.
 	started bool
+	// merged is set while layers were merged and what they replaced is still on the disk. Only Finish uses it.
+	merged bool
 }
 
 // Open opens the store at path, and creates it unless opts.ReadOnly is set. Unfinished jobs go on at once. Errors:

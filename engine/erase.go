@@ -20,7 +20,7 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if len(released) == 0 && !e.waiting && e.started {
-		return 0, nil
+		return e.mergeLayers(ctx)
 	}
 	for _, j := range released {
 		e.setProgress(j.Seq, Progress{Step: StepErasing})
@@ -36,7 +36,59 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 		err = errors.Join(err, e.setReason(ctx, released, reason))
 	}
 	e.started = e.started || err == nil
-	return 0, err
+	if err != nil {
+		return 0, err
+	}
+	return mergeDelay, nil
+}
+
+// mergeDelay is how long Finish waits before the next merge of layers, so that jobs come first.
+const mergeDelay = time.Millisecond
+
+// mergeLayers merges layers that imports made, one merge a call. Jobs don't wait for it: see [Engine.stopMerge].
+func (e *Engine) mergeLayers(ctx context.Context) (again time.Duration, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.mu.Lock()
+	e.merge = cancel
+	e.mu.Unlock()
+	// A job that was released before stopMerge could end this merge is here; one that is released later ends it.
+	released, err := e.released(ctx)
+	if err != nil || len(released) > 0 {
+		return mergeDelay, err
+	}
+	more, err := e.store.MergeLayers(ctx)
+	if ctx.Err() != nil {
+		return mergeDelay, nil // what the merge may have left is for Clean, which the job needs
+	}
+	if err != nil {
+		return 0, err
+	}
+	if more {
+		e.merged = true
+		return mergeDelay, nil
+	}
+	if !e.merged {
+		return 0, nil
+	}
+	// The layers that were merged are let go, and their room given back.
+	if _, _, err := e.store.Clean(ctx); err != nil {
+		return 0, err
+	}
+	if _, err := e.store.Scrub(ctx); err != nil {
+		return 0, err
+	}
+	e.merged = false
+	return 0, nil
+}
+
+// stopMerge ends a merge that is under way, since a job waits for what Finish does.
+func (e *Engine) stopMerge() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.merge != nil {
+		e.merge()
+	}
 }
 
 // dropStale removes what jobs that are over have staged, off the disk too: one that failed on a full disk can't always.

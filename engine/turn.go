@@ -26,6 +26,7 @@ func (w worker) Turn(ctx context.Context, job Job) error {
 	} else {
 		err = w.e.deletionTurn(ctx, job)
 	}
+	w.e.stopMerge()
 	if err != nil {
 		w.e.endProgress(job.Seq)
 	}

@@ -129,6 +129,8 @@ type Dataset struct {
 	Updated time.Time   `json:"updated"`
 	// Layers are what imports made, oldest first.
 	Layers []uint32 `json:"layers,omitempty"`
+	// Killed is the epoch of the newest commit that made rows of a layer invisible.
+	Killed uint64 `json:"killed,omitempty"`
 }
 
 // ArrowSchema returns the Arrow schema of the dataset's rows.

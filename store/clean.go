@@ -31,6 +31,9 @@ func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
 	}
 	s.cleaner.mu.Lock()
 	defer s.cleaner.mu.Unlock()
+	if err := s.rollbackMerges(ctx); err != nil {
+		return 0, 0, err
+	}
 	var mark cleanMark
 	epoch := func(to *uint64) error {
 		return s.View(ctx, func(tx *Tx) error {

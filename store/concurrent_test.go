@@ -51,6 +51,9 @@ func TestReadersAndWriters(t *testing.T) {
 		for ctx.Err() == nil {
 			_, _, err := s.Clean(ctx)
 			if err == nil {
+				_, err = s.MergeLayers(ctx)
+			}
+			if err == nil {
 				_, err = s.Scrub(ctx)
 			}
 			if err != nil && !errors.Is(err, context.Canceled) {

@@ -51,7 +51,7 @@ func contents(t testing.TB, s *Store, group string) (out []string) {
 // sound, and show what was there before the operation or after it.
 func TestCrash(t *testing.T) {
 	limits := smallLimits(rand.New(rand.NewPCG(7, 7)))
-	limits.stageBytes, limits.compactBytes, limits.pageRows = 400, 200, 4
+	limits.stageBytes, limits.compactBytes, limits.pageRows, limits.mergeRows = 400, 200, 4, 1<<20
 	limits.resolveBatch, limits.removeBudget, limits.dropPerTx, limits.runRows = 5, 40, 2, 17
 	_, _, inter := oneOfEach()
 	more := func(mode ImportMode, end func(im *Import) error) func(t *testing.T, s *Store) {
@@ -98,6 +98,11 @@ func TestCrash(t *testing.T) {
 			}
 			finishDeletion(t, s, "shop", 9)
 		}, 15},
+		{"merge of layers", more(ImportIncremental, finish), func(t *testing.T, s *Store) {
+			if merged, err := s.MergeLayers(t.Context()); err != nil || !merged {
+				t.Fatalf("merged: %v, %v", merged, err)
+			}
+		}, 5},
 	}
 	for _, op := range ops {
 		t.Run(op.name, func(t *testing.T) {

@@ -263,8 +263,15 @@ func (s *Store) Tombstone(ctx context.Context, group string, job uint64, batches
 			if d.Type == Items {
 				continue
 			}
-			if del.Rows[d.Type], err = tx.killRows(d, users); err != nil {
+			n, err := tx.killRows(&d, del.Epoch, users)
+			if err != nil {
 				return err
+			}
+			del.Rows[d.Type] = n
+			if n > 0 {
+				if err := tx.putDataset(d); err != nil {
+					return err
+				}
 			}
 		}
 		if err := tx.addLeaving(dictID{g.ID, dictUsers}, del.Epoch, users); err != nil {
@@ -313,8 +320,9 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 	return late, nil
 }
 
-// killRows makes the rows of some keys dead in every layer of a dataset, and returns how many weren't dead before.
-func (tx *Tx) killRows(d Dataset, keys *roaring.Bitmap) (int64, error) {
+// killRows makes the rows of some keys dead in every layer of a dataset, and returns how many weren't dead before. If there
+// were any it marks d, which the caller stores.
+func (tx *Tx) killRows(d *Dataset, epoch uint64, keys *roaring.Bitmap) (int64, error) {
 	var killed int64
 	for _, layer := range d.Layers {
 		err := tx.eachFenceOf(d.ID, layer, keys, func(key []byte, f fence) error {
@@ -341,6 +349,9 @@ func (tx *Tx) killRows(d Dataset, keys *roaring.Bitmap) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+	}
+	if killed > 0 {
+		d.Killed = epoch
 	}
 	return killed, nil
 }

@@ -6,8 +6,9 @@
 // # What is in the file
 //
 // A dataset group owns two dictionaries, USER_ID and ITEM_ID to ordinal and back. An ordinal is a uint32 that is given
-// once and never reused. A dataset is a list of layers, one for each import; a layer is a list of blocks; a block holds
-// some thousand rows sorted by (ordinal of its key, TIMESTAMP), and never changes once it is written. The key column
+// once and never reused. A dataset is a list of layers; an import adds one, and [Store.MergeLayers] makes one of several. A
+// layer is a list of blocks; a block holds some thousand rows sorted by (ordinal of its key, TIMESTAMP), in pages of some
+// hundred, and never changes once it is written. The key column
 // (USER_ID; ITEM_ID in an Items dataset) isn't stored in a block: the block's index is that column.
 //
 //	meta      format, counters
@@ -41,6 +42,6 @@
 //
 // # Deleting
 //
-// [Tx.Tombstone] makes users invisible, in one commit; [Store.Clean] rewrites the blocks that hold them and
+// [Store.Tombstone] makes users invisible, in one commit; [Store.Clean] rewrites the blocks that hold them and
 // takes their IDs out of the dictionaries; [Store.Scrub] overwrites the pages that all this freed.
 package store

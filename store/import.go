@@ -160,7 +160,7 @@ func (im *Import) publish(tx *Tx, w *layerWriter) error {
 		if err != nil {
 			return err
 		}
-		if im.result.Replaced, err = tx.killRows(d, keys); err != nil {
+		if im.result.Replaced, err = tx.killRows(&d, epoch, keys); err != nil {
 			return err
 		}
 	}

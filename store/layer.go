@@ -20,28 +20,16 @@ type layerWriter struct {
 	im       *Import
 	progress func(rows int64)
 	blocks   *blockBuilder
-	staged   []stagedBlock
-	size     int // bytes in staged
-	refs     itemCounts
-
-	// stored says that least and seq are those of the block staged last: a key with more rows than fit a block begins
-	// several.
-	stored     bool
-	least, seq uint32
+	*blockWriter
 
 	rows, duplicates int64
-}
-
-type stagedBlock struct {
-	key []byte
-	e   *encodedBlock
 }
 
 func newLayerWriter(im *Import, progress func(int64)) *layerWriter {
 	if progress == nil {
 		progress = func(int64) {}
 	}
-	w := &layerWriter{im: im, progress: progress, refs: itemCounts{}}
+	w := &layerWriter{im: im, progress: progress, blockWriter: newBlockWriter(im.s, im.rec.Dataset, im.rec.Layer)}
 	w.blocks = newBlockBuilder(im.s, im.layout)
 	return w
 }
@@ -168,37 +156,6 @@ func (w *layerWriter) addRow(ctx context.Context, ordinal uint32, rec []byte) er
 	return w.stage(ctx, e)
 }
 
-// stage collects blocks and stores them by the transaction-full.
-func (w *layerWriter) stage(ctx context.Context, e *encodedBlock) error {
-	if w.stored && e.least == w.least {
-		w.seq++
-	} else {
-		w.stored, w.least, w.seq = true, e.least, 0
-	}
-	w.staged = append(w.staged, stagedBlock{fenceKey(w.im.rec.Dataset, w.im.rec.Layer, e.least, w.seq), e})
-	if w.size += e.size(); w.size < w.im.s.limits.stageBytes {
-		return nil
-	}
-	return w.store(ctx)
-}
-
-func (w *layerWriter) store(ctx context.Context) error {
-	err := w.im.s.Update(ctx, func(tx *Tx) error {
-		for _, b := range w.staged {
-			if err := tx.putBlock(b.key, b.e); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for _, b := range w.staged {
-		b.e.free()
-	}
-	clear(w.staged)
-	w.staged, w.size = w.staged[:0], 0
-	return err
-}
-
 func (w *layerWriter) finish(ctx context.Context) error {
 	e, err := w.blocks.flush()
 	if err != nil {
@@ -209,35 +166,8 @@ func (w *layerWriter) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(w.staged) > 0 {
-		if err := w.store(ctx); err != nil {
-			return err
-		}
-	}
 	w.progress(w.rows)
-	return w.storeRefs(ctx)
-}
-
-func (w *layerWriter) storeRefs(ctx context.Context) error {
-	nums := w.refs.chunks()
-	perTx := max(1, w.im.s.limits.stageBytes/(refSlots*2))
-	for len(nums) > 0 {
-		n := min(perTx, len(nums))
-		err := w.im.s.Update(ctx, func(tx *Tx) error {
-			for _, num := range nums[:n] {
-				key := refKey(w.im.rec.Dataset, w.im.rec.Layer, num)
-				if err := putSealed(tx.b.Bucket(bucketItemRefs), key, encodeRefs(w.refs[num])); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		nums = nums[n:]
-	}
-	return nil
+	return w.blockWriter.finish(ctx)
 }
 
 // blockBuilder collects rows in the order of ordinals and encodes them as blocks.
@@ -275,7 +205,7 @@ func (b *blockBuilder) flush() (*encodedBlock, error) {
 		return nil, nil
 	}
 	b.pages.begin(b.layout, b.raw)
-	if err := b.pages.add(b.cols, rows); err != nil {
+	if err := b.pages.add(b.cols, 0, rows); err != nil {
 		return nil, fmt.Errorf("encode block: %w", err)
 	}
 	e, err := encodeBlock(b.pages, b.index)

@@ -252,7 +252,7 @@ func (tx *Tx) importing(group uint32) (bool, error) {
 	busy := false
 	recs, err := tx.importRecords()
 	for _, rec := range recs {
-		busy = busy || rec.GroupID == group
+		busy = busy || rec.GroupID == group && rec.Mode != modeMerge
 	}
 	return busy, err
 }

@@ -15,6 +15,8 @@ type limits struct {
 	stageBytes, compactBytes int
 	// pageRows is how many rows of a block are encoded together.
 	pageRows int
+	// mergeRows is how many rows a merge of layers rewrites at most. It bounds its time and the room that it takes.
+	mergeRows int64
 	// stagePart is the size of a part of a list of unknown IDs.
 	stagePart int
 	// removeBudget bounds the bytes of dictionary that one transaction rewrites.
@@ -30,6 +32,6 @@ type limits struct {
 var defaultLimits = limits{
 	runRows: 1 << 20, runRecBytes: 48 << 20, runIDBytes: 24 << 20,
 	resolveBatch: 64 << 10, resolveBytes: 16 << 20,
-	stageBytes: 8 << 20, compactBytes: 2 << 20, pageRows: 512, stagePart: 64 << 10, removeBudget: 8 << 20,
+	stageBytes: 8 << 20, compactBytes: 2 << 20, pageRows: 512, mergeRows: 64 << 20, stagePart: 64 << 10, removeBudget: 8 << 20,
 	dropPerTx: 4096, compactPlanned: 4096, forwardEntries: 1024,
 }

@@ -116,8 +116,10 @@ func (m *model) random() {
 		m.abortImport(g)
 	case n < 60:
 		m.deleteUsers(g)
-	case n < 72:
+	case n < 68:
 		m.clean()
+	case n < 74:
+		m.mergeLayers()
 	case n < 77:
 		m.hold(g)
 	case n < 82:
@@ -407,6 +409,17 @@ func (m *model) clean() {
 		}
 	}
 	m.jobs = left
+}
+
+// mergeLayers merges until there is nothing to merge.
+func (m *model) mergeLayers() {
+	m.op = "merge layers"
+	for more := true; more; {
+		var err error
+		if more, err = m.s.MergeLayers(context.Background()); err != nil {
+			m.t.Fatal(err)
+		}
+	}
 }
 
 func (m *model) hold(g *modelGroup) {

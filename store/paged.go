@@ -209,15 +209,15 @@ func (w *pageWriter) flush() (err error) {
 	return nil
 }
 
-// add adds all rows of decoded columns.
-func (w *pageWriter) add(cols []block.Column, rows int) error {
-	for from := 0; from < rows; {
-		to := min(rows, from+w.limit-w.rows)
+// add adds rows [from, to) of decoded columns.
+func (w *pageWriter) add(cols []block.Column, from, to int) error {
+	for from < to {
+		stop := min(to, from+w.limit-w.rows)
 		for i := range cols {
-			w.cols[i].AppendRange(&cols[i], from, to)
+			w.cols[i].AppendRange(&cols[i], from, stop)
 		}
-		w.rows += to - from
-		if from = to; w.rows >= w.limit {
+		w.rows += stop - from
+		if from = stop; w.rows >= w.limit {
 			if err := w.flush(); err != nil {
 				return err
 			}

@@ -143,6 +143,24 @@ func (c *Column) AppendNull() {
 	}
 }
 
+// Size returns the bytes that the values [from,to) take in memory.
+func (c *Column) Size(from, to int) int {
+	switch n := to - from; {
+	case n <= 0:
+		return 0
+	case c.Kind == Float32:
+		return 4 * n
+	case c.Kind == String:
+		start := uint32(0)
+		if from > 0 {
+			start = c.Ends[from-1]
+		}
+		return 4*n + int(c.Ends[to-1]-start)
+	default:
+		return 8 * n
+	}
+}
+
 // AppendRange appends copies of the values [from,to) of src, which must be of
 // the same kind and not c itself.
 func (c *Column) AppendRange(src *Column, from, to int) {
