@@ -2,8 +2,8 @@ package store
 
 import "context"
 
-// blockWriter stores the blocks of a layer that nobody sees yet, in the order of ordinals, and then the counts of its
-// items.
+// blockWriter stores the blocks of a layer that nobody sees yet, each stream of them in the order of ordinals, and then the
+// counts of its items.
 type blockWriter struct {
 	s              *Store
 	dataset, layer uint32
@@ -11,9 +11,12 @@ type blockWriter struct {
 
 	staged []stagedBlock
 	size   int // bytes in staged
-	// stored says that least and seq are those of the block staged last: a key with more rows than fit a block begins
-	// several.
-	stored     bool
+	last   [streamAside]lastBlock
+}
+
+// lastBlock is the block that a stream added last: a key with more rows than fit a block begins several.
+type lastBlock struct {
+	added      bool
 	least, seq uint32
 }
 
@@ -28,20 +31,32 @@ func newBlockWriter(s *Store, dataset, layer uint32) *blockWriter {
 
 // stage collects blocks and stores them by the transaction-full.
 func (w *blockWriter) stage(ctx context.Context, e *encodedBlock) error {
-	if w.stored && e.least == w.least {
-		w.seq++
-	} else {
-		w.stored, w.least, w.seq = true, e.least, 0
-	}
-	w.staged = append(w.staged, stagedBlock{fenceKey(w.dataset, w.layer, e.least, w.seq), e})
-	if w.size += e.size(); w.size < w.s.limits.stageBytes {
+	if w.add(streamNew, e); w.size < w.s.limits.stageBytes {
 		return nil
 	}
-	return w.store(ctx)
+	return w.store(ctx, nil)
 }
 
-func (w *blockWriter) store(ctx context.Context) error {
+// add takes a block for the next transaction.
+func (w *blockWriter) add(to stream, e *encodedBlock) {
+	last := &w.last[to]
+	if last.added && e.least == last.least {
+		last.seq++
+	} else {
+		*last = lastBlock{added: true, least: e.least}
+	}
+	w.staged = append(w.staged, stagedBlock{fenceKey(w.dataset, w.layer, e.least, last.seq), e})
+	w.size += e.size()
+}
+
+// store commits the blocks taken, and what also does, which may be nil.
+func (w *blockWriter) store(ctx context.Context, also func(*Tx) error) error {
 	err := w.s.Update(ctx, func(tx *Tx) error {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
 		for _, b := range w.staged {
 			if err := tx.putBlock(b.key, b.e); err != nil {
 				return err
@@ -60,7 +75,7 @@ func (w *blockWriter) store(ctx context.Context) error {
 // finish stores what is left, and the counts of items.
 func (w *blockWriter) finish(ctx context.Context) error {
 	if len(w.staged) > 0 {
-		if err := w.store(ctx); err != nil {
+		if err := w.store(ctx, nil); err != nil {
 			return err
 		}
 	}

@@ -52,7 +52,8 @@ func contents(t testing.TB, s *Store, group string) (out []string) {
 func TestCrash(t *testing.T) {
 	limits := smallLimits(rand.New(rand.NewPCG(7, 7)))
 	limits.stageBytes, limits.compactBytes, limits.pageRows, limits.mergeRows = 400, 200, 4, 1<<20
-	limits.resolveBatch, limits.removeBudget, limits.dropPerTx, limits.runRows = 5, 40, 2, 17
+	limits.resolveBatch, limits.removeBudget, limits.dropPerTx = 5, 40, 2
+	limits.unitBytes, limits.pieceBytes = 300, 500
 	_, _, inter := oneOfEach()
 	more := func(mode ImportMode, end func(im *Import) error) func(t *testing.T, s *Store) {
 		return func(t *testing.T, s *Store) {

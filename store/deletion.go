@@ -208,7 +208,7 @@ func (s *Store) DistinctUnknown(ctx context.Context, job uint64, batches uint32)
 	for i := range lists {
 		lists[i] = bufio.NewReaderSize(&stagedReader{ctx: ctx, s: s, job: job, batch: uint32(i)}, 4<<10)
 	}
-	err = mergeIDs(lists, false, func(_ *idCursor, first bool) error {
+	err = mergeIDs(lists, func(_ *idCursor, first bool) error {
 		if first {
 			distinct++
 		} else {
@@ -303,7 +303,7 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 	}
 	for batch := range batches {
 		r := bufio.NewReaderSize(&stagedReader{ctx: ctx, s: s, job: job, batch: batch}, 4<<10)
-		err := mergeIDs([]*bufio.Reader{r}, false, func(c *idCursor, _ bool) error {
+		err := mergeIDs([]*bufio.Reader{r}, func(c *idCursor, _ bool) error {
 			chunk.hashes = append(chunk.hashes, c.hash)
 			if chunk.ids.append(c.id); chunk.ids.len() < s.limits.resolveBatch && len(chunk.ids.data) < s.limits.resolveBytes {
 				return nil

@@ -54,6 +54,8 @@ type dictState struct {
 	Next uint32 `json:"next"` // the first ordinal never given
 	// Staged are the ranges that an import in flight has taken: nobody else may see them.
 	Staged []ordinalRange `json:"staged,omitempty"`
+	// Sorted are the most ordinals that one import gave, in the order of hashes: see [layerWriter].
+	Sorted ordinalRange `json:"sorted,omitzero"`
 }
 
 type ordinalRange struct {

@@ -72,13 +72,16 @@ func (tx *Tx) reserve(d dictID, imp uint32, n int) (uint32, error) {
 	return from, tx.putDictState(d, st)
 }
 
-// release makes what an import took visible to all.
-func (tx *Tx) release(d dictID, imp uint32) error {
+// release makes what an import took visible to all. sorted is what it gave in the order of hashes.
+func (tx *Tx) release(d dictID, imp uint32, sorted ordinalRange) error {
 	st, err := tx.dictState(d)
 	if err != nil {
 		return err
 	}
 	st.Staged = slices.DeleteFunc(st.Staged, func(r ordinalRange) bool { return r.Import == imp })
+	if sorted.To-sorted.From > st.Sorted.To-st.Sorted.From {
+		st.Sorted = sorted
+	}
 	return tx.putDictState(d, st)
 }
 

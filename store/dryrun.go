@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"context"
 	"errors"
 
@@ -54,20 +55,19 @@ func (d *DryRun) Add(ctx context.Context, n int, at func(int) []byte) error {
 		d.out.Listed += int64(n)
 		d.out.Matched += matched
 		d.out.Duplicate += repeats + int64(found.GetCardinality()) - matched
-		w := d.spill.writer()
-		w.bytes(unknown.appendTo(nil))
-		d.lists = append(d.lists, w.section())
-		return w.flush()
+		sec, err := d.spill.append(unknown.appendTo(nil))
+		d.lists = append(d.lists, sec)
+		return err
 	})
 }
 
 // Finish counts the rows.
 func (d *DryRun) Finish(ctx context.Context) (DryRunResult, error) {
-	b := runBuilder{spill: d.spill}
-	for _, sec := range d.lists {
-		b.runs = append(b.runs, &run{keys: sec})
+	lists := make([]*bufio.Reader, len(d.lists))
+	for i, sec := range d.lists {
+		lists[i] = d.spill.reader(mergeBuffer(len(lists)), sec)
 	}
-	err := mergeIDs(b.lists(func(r *run) section { return r.keys }), false, func(_ *idCursor, first bool) error {
+	err := mergeIDs(lists, func(_ *idCursor, first bool) error {
 		if first {
 			d.out.Unknown++
 		} else {

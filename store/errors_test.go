@@ -266,7 +266,8 @@ func TestUpdatePanics(t *testing.T) {
 // TestFull lets an import and a deletion run into the maximum size at any moment.
 func TestFull(t *testing.T) {
 	limits := smallLimits(rand.New(rand.NewPCG(3, 3)))
-	limits.stageBytes, limits.resolveBatch, limits.runRows, limits.runRecBytes, limits.runIDBytes = 20000, 100, 300, 1<<20, 1<<20
+	limits.stageBytes, limits.resolveBatch, limits.unitBytes, limits.pieceBytes, limits.itemBytes = 20000, 100, 10000, 20000, 1<<20
+	limits.partBuffer = 1000
 	limits.resolveBytes, limits.forwardEntries, limits.removeBudget = 1<<20, 64, 4096
 	var big []row
 	for i := range 800 {

@@ -50,9 +50,6 @@ func TestFormat(t *testing.T) {
 	if err := im.Append(rec); err != nil {
 		t.Fatal(err)
 	}
-	if err := im.runs.flush(); err != nil {
-		t.Fatal(err)
-	}
 	if err := newLayerWriter(im, nil).write(t.Context()); err != nil { // as after a crash in the middle of Finish
 		t.Fatal(err)
 	}

@@ -37,7 +37,8 @@ type Import struct {
 	rec     importRecord
 	dataset Dataset
 	layout  *rowLayout
-	runs    runBuilder
+	spill   *spillFile
+	rows    rowDivider
 	result  ImportResult
 	ended   bool
 }
@@ -80,12 +81,14 @@ func (s *Store) BeginImport(ctx context.Context, group string, t DatasetType, mo
 	}
 	im.layout, err = newRowLayout(t, im.dataset.Fields)
 	if err == nil {
-		im.runs.spill, err = newSpillFile(s.path)
+		im.spill, err = newSpillFile(s.path)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin import: %w", err), im.Abort(ctx))
 	}
-	im.runs.limits, im.runs.layout, im.runs.hash = s.limits, im.layout, s.hashID
+	im.rows = rowDivider{
+		limits: s.limits, layout: im.layout, hash: s.hashID, parts: newPartitions(im.spill, 1<<hashBits, s.limits.partBuffer),
+	}
 	return im, nil
 }
 
@@ -98,7 +101,7 @@ func (im *Import) Append(rec arrow.Record) error {
 		return err
 	}
 	for i := range int(rec.NumRows()) {
-		if err := im.runs.add(b, i); err != nil {
+		if err := im.rows.add(b, i); err != nil {
 			return err
 		}
 	}
@@ -110,9 +113,6 @@ func (im *Import) Append(rec arrow.Record) error {
 // caller's record of the import is in it. progress, which may be nil, is called now and then with the rows stored so
 // far. When the final commit fails its outcome is unknown, and the caller has to look at its own record.
 func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit func(*Tx, ImportResult) error) (ImportResult, error) {
-	if err := im.runs.flush(); err != nil {
-		return im.result, err
-	}
 	w := newLayerWriter(im, progress)
 	if err := w.write(ctx); err != nil {
 		return im.result, err
@@ -128,12 +128,12 @@ func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit 
 	}
 	im.ended = true
 	im.s.pins.unpin(im.rec.ID)
-	return im.result, im.runs.spill.close()
+	return im.result, im.spill.close()
 }
 
 // publish makes the layer and the new ordinals visible.
 func (im *Import) publish(tx *Tx, w *layerWriter) error {
-	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates, 0
+	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates.Load(), 0
 	d, err := tx.Dataset(im.rec.Group, im.rec.Type)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (im *Import) publish(tx *Tx, w *layerWriter) error {
 		return err
 	}
 	if im.layout.items || im.layout.dict == dictItems {
-		items := w.refs.items()
+		items := w.out.refs.items()
 		if im.layout.dict == dictItems {
 			if items, err = tx.layerKeys(d.ID, im.rec.Layer); err != nil {
 				return err
@@ -182,7 +182,11 @@ func (im *Import) publish(tx *Tx, w *layerWriter) error {
 		}
 	}
 	for _, kind := range []dictKind{dictUsers, dictItems} {
-		if err := tx.release(dictID{im.rec.GroupID, kind}, im.rec.ID); err != nil {
+		sorted := ordinalRange{}
+		if kind == im.layout.dict {
+			sorted = ordinalRange{From: w.keys.base, To: w.keys.next}
+		}
+		if err := tx.release(dictID{im.rec.GroupID, kind}, im.rec.ID, sorted); err != nil {
 			return err
 		}
 	}
@@ -196,7 +200,7 @@ func (im *Import) Abort(ctx context.Context) error {
 		return nil
 	}
 	im.ended = true
-	err := im.runs.spill.close()
+	err := im.spill.close()
 	if rerr := im.s.rollbackImport(ctx, im.rec); rerr != nil {
 		im.ended = false // so that it can be tried again
 		return errors.Join(err, fmt.Errorf("roll back import: %w", rerr))
@@ -284,7 +288,7 @@ func (tx *Tx) dropStaged(d dictID, imp uint32) (done bool, err error) {
 	}
 	ords.AndNot(removed)
 	if ords.IsEmpty() {
-		return true, tx.release(d, imp)
+		return true, tx.release(d, imp, ordinalRange{})
 	}
 	rest := ords.Minimum() // the ordinals go from the least on
 	staged := st.Staged[:0]

@@ -16,13 +16,15 @@ const refSlots = 1024
 // itemCounts counts rows by the ordinal of their item.
 type itemCounts map[uint32]*[refSlots]uint32 // by ordinal / refSlots
 
-func (c itemCounts) add(ordinal uint32) {
+func (c itemCounts) add(ordinal uint32) { c.addRows(ordinal, 1) }
+
+func (c itemCounts) addRows(ordinal, rows uint32) {
 	chunk := c[ordinal/refSlots]
 	if chunk == nil {
 		chunk = new([refSlots]uint32)
 		c[ordinal/refSlots] = chunk
 	}
-	chunk[ordinal%refSlots]++
+	chunk[ordinal%refSlots] += rows
 }
 
 func (c itemCounts) chunks() []uint32 {

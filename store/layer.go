@@ -3,218 +3,363 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
-	"github.com/expunge-db/expunge/store/internal/block"
+	"golang.org/x/sync/errgroup"
 )
 
-const (
-	// blockRawBytes ends a block early, before its rows take more than this in memory.
-	blockRawBytes = 4 << 20
-	// progressRows is how often progress is told.
-	progressRows = 1 << 16
-)
+// blockRawBytes ends a block early, before its rows take more than this in memory.
+const blockRawBytes = 4 << 20
 
-// layerWriter turns the sorted runs of an import into a layer: first all IDs get their ordinals, then the rows are
-// merged in the order of ordinals, encoded and stored.
+// layerWriter makes a layer of the rows of an import. Units of them are grouped and encoded by several goroutines; what
+// makes the layer the same whatever these do (giving ordinals, storing) they do in turns, in the order of units.
+//
+// Keys come in the order of their hashes. New ones get ordinals in this order; and so did those that an earlier import
+// brought, the largest of which is known to the dictionary ([dictState].Sorted): both make streams of blocks in the order
+// of ordinals. Rows of other keys are put aside, divided once more, by ordinal, and follow in a second pass. The streams have
+// ranges of ordinals of their own, so that their blocks don't overlap.
 type layerWriter struct {
 	im       *Import
 	progress func(rows int64)
-	blocks   *blockBuilder
-	*blockWriter
+	out      *blockWriter
+	items    []uint32    // ordinals by code
+	existing *Snapshot   // rows equal to one of it are dropped, and all repeats; nil to keep all
+	lastOnly bool        // of the rows of a key the last one counts
+	aside    *partitions // rows, by ordinal
+	keys     *keyResolver
 
-	rows, duplicates int64
+	fresh   []freshIDs // that wait for the next transaction
+	idBytes int
+	rows    int64
+
+	duplicates atomic.Int64
+	counting   sync.Mutex // held to change out.refs
 }
 
 func newLayerWriter(im *Import, progress func(int64)) *layerWriter {
 	if progress == nil {
 		progress = func(int64) {}
 	}
-	w := &layerWriter{im: im, progress: progress, blockWriter: newBlockWriter(im.s, im.rec.Dataset, im.rec.Layer)}
-	w.blocks = newBlockBuilder(im.s, im.layout)
-	return w
+	return &layerWriter{
+		im: im, progress: progress, out: newBlockWriter(im.s, im.rec.Dataset, im.rec.Layer),
+		lastOnly: im.rec.Mode == ImportIncremental && !im.layout.time,
+	}
 }
 
-func (w *layerWriter) write(ctx context.Context) error {
+func (w *layerWriter) write(ctx context.Context) (err error) {
 	im := w.im
-	runs := im.runs.runs
-	items := make([][]uint32, len(runs))
 	if im.layout.items {
-		res := newResolver(im, dictItems)
-		err := mergeIDs(im.runs.lists(func(r *run) section { return r.items }), false, func(c *idCursor, first bool) error {
-			return res.add(ctx, c, first, func(run int, _ rowGroup, ordinal uint32) error {
-				items[run] = append(items[run], ordinal) // a run's IDs come in the order of their places
-				return nil
-			})
-		})
-		if err == nil {
-			err = res.finish(ctx)
-		}
-		if err != nil {
+		if w.items, err = im.resolveItems(ctx); err != nil {
 			return err
 		}
 	}
-	groups := make([]*groupWriter, len(runs))
-	for i, r := range runs {
-		groups[i] = newGroupWriter(im.runs.spill, r)
+	if im.rec.Mode == ImportIncremental && im.layout.time {
+		if w.existing, err = im.s.Snapshot(ctx, im.rec.Group, im.rec.Type); err != nil {
+			return err
+		}
+		defer w.existing.Release()
 	}
-	res := newResolver(im, im.layout.dict)
-	err := mergeIDs(im.runs.lists(func(r *run) section { return r.keys }), true, func(c *idCursor, first bool) error {
-		return res.add(ctx, c, first, func(run int, g rowGroup, ordinal uint32) error {
-			g.ordinal = ordinal
-			return groups[run].add(g)
-		})
-	})
-	if err == nil {
-		err = res.finish(ctx)
-	}
-	for i := 0; err == nil && i < len(groups); i++ {
-		err = groups[i].finish()
-	}
-	if err != nil {
+	if w.keys, err = im.newKeyResolver(ctx); err != nil {
 		return err
 	}
-	return w.writeRows(ctx, groups, items)
+	w.aside = newPartitions(im.spill, max(uint64(w.keys.base), 1), im.s.limits.partBuffer)
+	if err := w.pass(ctx, im.rows.parts, w.items, w.keys.resolve); err != nil {
+		return err
+	}
+	im.rows.parts = nil // its memory isn't needed any more
+	if err := w.pass(ctx, w.aside, nil, resolveOrdinals); err != nil {
+		return err
+	}
+	return w.out.finish(ctx)
 }
 
-// writeRows merges the rows, leaves out those that the import's mode drops, and stores the others.
-func (w *layerWriter) writeRows(ctx context.Context, groups []*groupWriter, items [][]uint32) error {
-	im := w.im
-	add := func(ordinal uint32, rec []byte) error { return w.addRow(ctx, ordinal, rec) }
-	last := lastOfKey{add: add}
-	if im.rec.Mode == ImportIncremental {
-		if im.layout.time {
-			existing, err := newExistingRows(ctx, im)
-			if err != nil {
-				return err
-			}
-			defer existing.close()
-			add = func(ordinal uint32, rec []byte) error {
-				seen, err := existing.seen(ctx, ordinal, rec)
-				if seen {
-					w.duplicates++
-				}
-				if seen || err != nil {
+// stream says where the rows of a key go.
+type stream uint8
+
+const (
+	streamNew stream = iota
+	streamKnown
+	streamAside
+)
+
+// pass stores the rows of partitions, whose keys get their ordinals from resolve. items are the ordinals of the items'
+// codes; rows that were put aside have them already.
+func (w *layerWriter) pass(ctx context.Context, rows *partitions, items []uint32, resolve func(context.Context, *unit) error) error {
+	src := &unitSource{rows: rows, layout: w.im.layout, limits: &w.im.s.limits, lastOnly: w.lastOnly}
+	var resolving, storing turns
+	g, working := errgroup.WithContext(ctx)
+	for range runtime.GOMAXPROCS(0) + 1 { // one of them waits for the disk
+		g.Go(func() error {
+			u, enc := new(unit), newUnitEncoder(w)
+			for {
+				ok, err := src.next(working, u)
+				if err != nil || !ok {
+					enc.count(w)
 					return err
 				}
-				return w.addRow(ctx, ordinal, rec)
+				if err := u.load(src, items); err != nil {
+					return err
+				}
+				if err := resolving.enter(working, u.number); err != nil {
+					return err
+				}
+				if err := resolve(working, u); err != nil {
+					return err
+				}
+				if err := w.putAside(u); err != nil {
+					return err
+				}
+				resolving.leave()
+				if err := enc.encode(working, u); err != nil {
+					return err
+				}
+				if err := storing.enter(working, u.number); err != nil {
+					return err
+				}
+				if err := w.store(working, u); err != nil {
+					return err
+				}
+				storing.leave()
 			}
-		} else {
-			add = last.next
-		}
+		})
 	}
-	if err := mergeRows(im.runs.spill, im.layout, im.runs.runs, groups, items, add); err != nil {
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := last.flush(); err != nil {
-		return err
-	}
-	w.duplicates += last.dropped
-	return w.finish(ctx)
+	w.duplicates.Add(src.dropped)
+	return w.flush(ctx)
 }
 
-// lastOfKey passes on the last row of each key.
-type lastOfKey struct {
-	add     func(ordinal uint32, rec []byte) error
-	ordinal uint32
-	rec     []byte
-	held    bool
-	dropped int64
-}
-
-func (l *lastOfKey) next(ordinal uint32, rec []byte) error {
-	if l.held && l.ordinal == ordinal {
-		l.dropped++
-	} else if err := l.flush(); err != nil {
-		return err
+// resolveOrdinals is for units whose keys are ordinals.
+func resolveOrdinals(_ context.Context, u *unit) error {
+	u.fresh.reset()
+	u.ordinals, u.streams = u.ordinals[:0], u.streams[:0]
+	for i := range u.keys {
+		hash, _ := u.key(i)
+		u.ordinals, u.streams = append(u.ordinals, uint32(hash)), append(u.streams, streamKnown)
 	}
-	l.ordinal, l.rec, l.held = ordinal, append(l.rec[:0], rec...), true
 	return nil
 }
 
-func (l *lastOfKey) flush() error {
-	if !l.held {
+func (w *layerWriter) putAside(u *unit) error {
+	for i, to := range u.streams {
+		if to != streamAside {
+			continue
+		}
+		for _, row := range u.rowsOf(i) {
+			if err := w.aside.add(uint64(u.ordinals[i]), nil, u.record(row)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// store takes the blocks and the new IDs of a unit. They commit by the transaction-full.
+func (w *layerWriter) store(ctx context.Context, u *unit) error {
+	if u.fresh.len() > 0 {
+		w.fresh = append(w.fresh, freshIDs{u.first, u.fresh})
+		w.idBytes += len(u.fresh.ids.data)
+		u.fresh = newIDs{}
+	}
+	for to := range u.blocks {
+		for _, e := range u.blocks[to] {
+			w.out.add(stream(to), e)
+		}
+		u.blocks[to] = u.blocks[to][:0]
+	}
+	w.rows += u.stored
+	w.progress(w.rows)
+	if w.out.size+w.idBytes < w.im.s.limits.stageBytes {
 		return nil
 	}
-	l.held = false
-	return l.add(l.ordinal, l.rec)
+	return w.flush(ctx)
 }
 
-func (w *layerWriter) addRow(ctx context.Context, ordinal uint32, rec []byte) error {
-	if w.im.layout.items {
-		w.refs.add(recordItem(rec))
+func (w *layerWriter) flush(ctx context.Context) error {
+	if len(w.fresh) == 0 && len(w.out.staged) == 0 {
+		return nil
 	}
-	if w.rows++; w.rows%progressRows == 0 {
-		if err := ctx.Err(); err != nil {
-			return err
+	err := w.out.store(ctx, func(tx *Tx) error {
+		for i := range w.fresh {
+			first, err := w.im.create(tx, w.im.layout.dict, &w.fresh[i].ids)
+			if err == nil && first != w.fresh[i].first {
+				err = fmt.Errorf("another import into the group is in flight")
+			}
+			if err != nil {
+				return err
+			}
 		}
-		w.progress(w.rows)
-	}
-	e, err := w.blocks.add(ordinal, rec)
-	if err != nil || e == nil {
-		return err
-	}
-	return w.stage(ctx, e)
-}
-
-func (w *layerWriter) finish(ctx context.Context) error {
-	e, err := w.blocks.flush()
+		return nil
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("store rows: %w", err)
 	}
-	if e != nil {
-		if err := w.stage(ctx, e); err != nil {
-			return err
-		}
-	}
-	w.progress(w.rows)
-	return w.blockWriter.finish(ctx)
+	clear(w.fresh)
+	w.fresh, w.idBytes = w.fresh[:0], 0
+	return nil
 }
 
-// blockBuilder collects rows in the order of ordinals and encodes them as blocks.
-type blockBuilder struct {
-	layout *rowLayout
-	limit  int
-	pages  *pageWriter
+// freshIDs are new keys of a unit, whose ordinals follow each other.
+type freshIDs struct {
+	first uint32
+	ids   newIDs
+}
 
-	cols  []block.Column
-	index *rowIndex
+// unitEncoder makes blocks of the rows of units, for one goroutine.
+type unitEncoder struct {
+	w        *layerWriter
+	layout   *rowLayout
+	pages    *pageWriter
+	existing *existingRows
+	items    []uint32 // rows by the item's ordinal
+
+	index *rowIndex // of the block under way
+	rows  int       // in it
+	most  int       // of a block of this unit
 	raw   int
+	last  uint32 // the ordinal of the key before
+
+	recs [][]byte
+	drop []bool
 }
 
-func newBlockBuilder(s *Store, layout *rowLayout) *blockBuilder {
-	return &blockBuilder{layout: layout, limit: s.opts.BlockRows, pages: s.newPageWriter(), cols: layout.newColumns(), index: newRowIndex()}
+func newUnitEncoder(w *layerWriter) *unitEncoder {
+	e := &unitEncoder{w: w, layout: w.im.layout, pages: w.im.s.newPageWriter()}
+	if w.existing != nil {
+		e.existing = newExistingRows(w.existing, w.im.rec.Type)
+	}
+	return e
 }
 
-// add appends a row, and returns the block that was full before it, if there is one.
-func (b *blockBuilder) add(ordinal uint32, rec []byte) (e *encodedBlock, err error) {
-	if int(b.index.rows()) >= b.limit || b.raw > 0 && b.raw+len(rec) > blockRawBytes {
-		if e, err = b.flush(); err != nil {
-			return nil, err
+// encode makes blocks of the rows of a unit's keys, but for those that are put aside.
+func (e *unitEncoder) encode(ctx context.Context, u *unit) error {
+	u.stored = 0
+	for _, to := range []stream{streamNew, streamKnown} {
+		if err := e.encodeStream(ctx, u, to); err != nil {
+			return err
 		}
 	}
-	b.index.add(ordinal, 1)
-	b.raw += len(rec)
-	b.layout.appendRecord(b.cols, rec)
-	return e, nil
+	return nil
 }
 
-// flush encodes the rows collected so far; it returns nil if there are none.
-func (b *blockBuilder) flush() (*encodedBlock, error) {
-	rows := int(b.index.rows())
-	if rows == 0 {
-		return nil, nil
+func (e *unitEncoder) encodeStream(ctx context.Context, u *unit, to stream) error {
+	all := 0
+	for i := range u.keys {
+		if u.streams[i] == to {
+			all += len(u.rowsOf(i))
+		}
 	}
-	b.pages.begin(b.layout, b.raw)
-	if err := b.pages.add(b.cols, 0, rows); err != nil {
-		return nil, fmt.Errorf("encode block: %w", err)
+	if all == 0 {
+		return nil
 	}
-	e, err := encodeBlock(b.pages, b.index)
+	// Blocks of one size: a last one of few rows in each unit would waste room.
+	limit := e.w.im.s.opts.BlockRows
+	blocks := (all + limit - 1) / limit
+	e.most = (all + blocks - 1) / blocks
+	sorted := e.w.keys.sorted
+	for i := range u.keys {
+		if u.streams[i] != to {
+			continue
+		}
+		if o := u.ordinals[i]; e.rows > 0 && e.last < sorted.From && o >= sorted.To {
+			if err := e.flush(u, to); err != nil { // the blocks of the sorted range lie between
+				return err
+			}
+		}
+		if err := e.key(ctx, u, i); err != nil {
+			return err
+		}
+		e.last = u.ordinals[i]
+	}
+	return e.flush(u, to)
+}
+
+// key adds the rows of one key, but for those that the import's mode drops.
+func (e *unitEncoder) key(ctx context.Context, u *unit, i int) error {
+	rows, ordinal := u.rowsOf(i), u.ordinals[i]
+	if e.w.lastOnly {
+		e.w.duplicates.Add(int64(len(rows) - 1))
+		rows = rows[len(rows)-1:]
+	}
+	e.recs = e.recs[:0]
+	for _, row := range rows {
+		e.recs = append(e.recs, u.record(row))
+	}
+	if e.existing != nil {
+		e.drop = append(e.drop[:0], make([]bool, len(e.recs))...)
+		markRepeats(e.recs, e.drop)
+		if err := e.existing.mark(ctx, ordinal, e.recs, e.drop); err != nil {
+			return err
+		}
+	}
+	waiting := uint32(0) // rows of the key that the index doesn't have yet
+	for k, rec := range e.recs {
+		if e.existing != nil && e.drop[k] {
+			e.w.duplicates.Add(1)
+			continue
+		}
+		if e.rows >= e.most || e.raw > 0 && e.raw+len(rec) > blockRawBytes {
+			if waiting > 0 {
+				e.index.add(ordinal, waiting)
+				waiting = 0
+			}
+			if err := e.flush(u, u.streams[i]); err != nil {
+				return err
+			}
+		}
+		if e.rows == 0 {
+			e.pages.begin(e.layout, 8*e.most)
+			e.index = newRowIndex()
+		}
+		if err := e.pages.addRecord(e.layout, rec); err != nil {
+			return err
+		}
+		if e.layout.items {
+			e.addItem(recordItem(rec))
+		}
+		e.rows++
+		e.raw += len(rec)
+		waiting++
+	}
+	if waiting > 0 {
+		e.index.add(ordinal, waiting)
+	}
+	return nil
+}
+
+// flush ends the block under way.
+func (e *unitEncoder) flush(u *unit, to stream) error {
+	if e.rows == 0 {
+		return nil
+	}
+	b, err := encodeBlock(e.pages, e.index)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i := range b.cols {
-		b.cols[i].Reset()
+	u.blocks[to] = append(u.blocks[to], b)
+	u.stored += int64(e.rows)
+	e.rows, e.raw = 0, 0
+	return nil
+}
+
+func (e *unitEncoder) addItem(ordinal uint32) {
+	if int(ordinal) >= len(e.items) {
+		e.items = append(e.items, make([]uint32, int(ordinal)+1-len(e.items)+refSlots)...)
 	}
-	b.index, b.raw = newRowIndex(), 0
-	return e, nil
+	e.items[ordinal]++
+}
+
+// count adds the items of all units to those of the layer.
+func (e *unitEncoder) count(w *layerWriter) {
+	w.counting.Lock()
+	defer w.counting.Unlock()
+	for ordinal, n := range e.items {
+		if n > 0 {
+			w.out.refs.addRows(uint32(ordinal), n)
+		}
+	}
+	e.items = nil
 }

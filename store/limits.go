@@ -3,10 +3,12 @@ package store
 // limits bound the memory and the transactions of the store's operations. They are those of [defaultLimits] but in tests,
 // which lower them so that little data takes the paths of much.
 type limits struct {
-	// An import sorts more rows than fit in memory: it collects rows until one of these limits is reached, sorts them by
-	// (hash of key, key, TIMESTAMP) and writes them as a run to a temporary file. They bound the memory, not the speed: a
-	// run is sorted in cache-sized pieces anyway.
-	runRows, runRecBytes, runIDBytes int
+	// An import divides its rows: see [partitions]. partBuffer is the most bytes of a partition in memory while rows
+	// come in; unitBytes about how many are then grouped together, in the processor's cache; and a partition of more than
+	// pieceBytes is sorted in pieces of that size.
+	partBuffer, unitBytes, pieceBytes int
+	// itemBytes is how many bytes of ITEM_IDs are held in memory while rows come in.
+	itemBytes int
 	// resolveBatch and resolveBytes are how many IDs, and bytes of them, are looked up, and added where they are new, in
 	// one transaction.
 	resolveBatch, resolveBytes int
@@ -30,7 +32,7 @@ type limits struct {
 }
 
 var defaultLimits = limits{
-	runRows: 1 << 20, runRecBytes: 48 << 20, runIDBytes: 24 << 20,
+	partBuffer: 64 << 10, unitBytes: 4 << 20, pieceBytes: 32 << 20, itemBytes: 16 << 20,
 	resolveBatch: 64 << 10, resolveBytes: 16 << 20,
 	stageBytes: 8 << 20, compactBytes: 2 << 20, pageRows: 512, mergeRows: 64 << 20, stagePart: 64 << 10, removeBudget: 8 << 20,
 	dropPerTx: 4096, compactPlanned: 4096, forwardEntries: 1024,

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/RoaringBitmap/roaring"
 
@@ -206,6 +207,18 @@ func (w *pageWriter) flush() (err error) {
 		w.cols[i].Reset()
 	}
 	w.rows = 0
+	return nil
+}
+
+// addRecord adds a row.
+func (w *pageWriter) addRecord(l *rowLayout, rec []byte) error {
+	l.appendRecord(w.cols, rec)
+	if w.rows++; w.rows < w.limit {
+		return nil
+	}
+	if err := w.flush(); err != nil {
+		return fmt.Errorf("encode block: %w", err)
+	}
 	return nil
 }
 

@@ -121,6 +121,11 @@ type batch struct {
 	cols   []arrow.Array
 }
 
+// bytesAt returns a value of a column of strings without a copy.
+func bytesAt(a *array.String, i int) []byte {
+	return a.ValueBytes()[a.ValueOffset(i)-a.ValueOffset(0) : a.ValueOffset(i+1)-a.ValueOffset(0)]
+}
+
 // newBatch checks that rec has the columns of the layout and holds no null where the schema forbids it.
 func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
 	if int(rec.NumCols()) != len(l.fields) {

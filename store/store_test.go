@@ -61,7 +61,7 @@ func reopen(t testing.TB, path string, opts Options) *Store {
 // smallLimits are random ones that make much of little data.
 func smallLimits(r *rand.Rand) limits {
 	return limits{
-		runRows: 1 + r.IntN(50), runRecBytes: 1 + r.IntN(4000), runIDBytes: 1 + r.IntN(2000),
+		partBuffer: 1 + r.IntN(200), unitBytes: 1 + r.IntN(2000), pieceBytes: 1 + r.IntN(1000), itemBytes: 1 + r.IntN(300),
 		resolveBatch: 1 + r.IntN(40), resolveBytes: 1 + r.IntN(2000), stageBytes: 1 + r.IntN(4000), stagePart: 1 + r.IntN(100),
 		removeBudget: 1 + r.IntN(500), dropPerTx: 1 + r.IntN(5), compactPlanned: 1 + r.IntN(5), forwardEntries: 1 + r.IntN(8),
 		mergeRows: 1 + r.Int64N(2000), pageRows: 1 + r.IntN(12), compactBytes: 1 + r.IntN(4000),

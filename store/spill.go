@@ -1,0 +1,70 @@
+package store
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+)
+
+// spillFile is a temporary file beside the store. It has no name from the moment it was made, so that a crash leaves
+// nothing of it. It may be used by several goroutines.
+type spillFile struct {
+	f    *os.File
+	size atomic.Int64
+}
+
+// section is a part of a spill file.
+type section struct{ off, size int64 }
+
+func newSpillFile(store string) (*spillFile, error) {
+	f, err := os.CreateTemp(filepath.Dir(store), "."+filepath.Base(store)+".sort-*")
+	if err != nil {
+		return nil, fmt.Errorf("create sort file: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, fmt.Errorf("unlink sort file: %w", errors.Join(err, f.Close()))
+	}
+	return &spillFile{f: f}, nil
+}
+
+// close gives the file's room back. Closing it again, or a nil file, does nothing.
+func (s *spillFile) close() error {
+	if s == nil || s.f == nil {
+		return nil
+	}
+	f := s.f
+	s.f = nil
+	return f.Close()
+}
+
+// append writes b, which it doesn't keep, at the end.
+func (s *spillFile) append(b []byte) (section, error) {
+	sec := section{s.size.Add(int64(len(b))) - int64(len(b)), int64(len(b))}
+	if _, err := s.f.WriteAt(b, sec.off); err != nil {
+		return sec, fmt.Errorf("write sort file: %w", fullDisk(err))
+	}
+	return sec, nil
+}
+
+// read appends a section to dst.
+func (s *spillFile) read(dst []byte, sec section) ([]byte, error) {
+	n := len(dst)
+	dst = append(dst, make([]byte, sec.size)...)
+	if _, err := s.f.ReadAt(dst[n:], sec.off); err != nil {
+		return dst, fmt.Errorf("read sort file: %w", err)
+	}
+	return dst, nil
+}
+
+// reader reads sections one after the other with a buffer of the given size.
+func (s *spillFile) reader(buffer int, secs ...section) *bufio.Reader {
+	parts := make([]io.Reader, len(secs))
+	for i, sec := range secs {
+		parts[i] = io.NewSectionReader(s.f, sec.off, sec.size)
+	}
+	return bufio.NewReaderSize(io.MultiReader(parts...), buffer)
+}
