@@ -159,7 +159,7 @@ func (c *checker) dictionary(d dictID) {
 			c.problem(err)
 			continue
 		}
-		for slot := range len(chunk.ends) {
+		for slot := range chunk.slots() {
 			if chunk.id(slot) != nil {
 				c.ids[d].Add(num*reverseSlots + uint32(slot))
 			}

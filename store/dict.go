@@ -258,13 +258,25 @@ const reverseSlots = 512
 
 // reverseChunk holds the IDs of reverseSlots ordinals side by side; one that isn't there is empty.
 type reverseChunk struct {
-	ends []uint32
+	same uint32   // the length of every ID, if that is one
+	ends []uint32 // else where each ends
 	heap []byte
 }
 
+// slots returns how many ordinals the chunk has room for.
+func (c *reverseChunk) slots() int {
+	if c.same > 0 {
+		return len(c.heap) / int(c.same)
+	}
+	return len(c.ends)
+}
+
 func (c *reverseChunk) id(slot int) []byte {
-	if slot >= len(c.ends) {
+	if slot >= c.slots() {
 		return nil
+	}
+	if n := int(c.same); n > 0 {
+		return c.heap[slot*n : (slot+1)*n : (slot+1)*n]
 	}
 	start := uint32(0)
 	if slot > 0 {
@@ -276,7 +288,7 @@ func (c *reverseChunk) id(slot int) []byte {
 	return c.heap[start:c.ends[slot]:c.ends[slot]]
 }
 
-// append adds the ID of the next slot; an empty one stands for an ordinal that isn't there.
+// append adds the ID of the next slot to a chunk that was not decoded; an empty one stands for an ordinal that isn't there.
 func (c *reverseChunk) append(id []byte) {
 	c.heap = append(c.heap, id...)
 	c.ends = append(c.ends, uint32(len(c.heap)))
@@ -319,25 +331,21 @@ func decodeReverse(v []byte) (c reverseChunk, ok bool) {
 	if v = v[4:]; n > reverseSlots {
 		return c, false
 	}
+	if same > 0 {
+		c.same, c.heap = same, v
+		return c, len(v) == n*int(same)
+	}
+	if len(v) < 2*n {
+		return c, false
+	}
 	c.ends = make([]uint32, n)
 	end := uint32(0)
-	if same == 0 {
-		if len(v) < 2*n {
-			return c, false
-		}
-		for i := range c.ends {
-			end += uint32(binary.LittleEndian.Uint16(v[2*i:]))
-			c.ends[i] = end
-		}
-		v = v[2*n:]
-	} else {
-		for i := range c.ends {
-			end += same
-			c.ends[i] = end
-		}
+	for i := range c.ends {
+		end += uint32(binary.LittleEndian.Uint16(v[2*i:]))
+		c.ends[i] = end
 	}
-	c.heap = v
-	return c, len(v) == int(end)
+	c.heap = v[2*n:]
+	return c, len(c.heap) == int(end)
 }
 
 func reverseKey(d dictID, num uint32) []byte { return binary.BigEndian.AppendUint32(d.prefix(), num) }

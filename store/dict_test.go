@@ -24,8 +24,8 @@ func TestReverseChunk(t *testing.T) {
 			c.append(id)
 		}
 		got, ok := decodeReverse(c.encode())
-		if !ok || len(got.ends) != len(ids) {
-			t.Fatalf("decoded %t with %d slots, want %d", ok, len(got.ends), len(ids))
+		if !ok || got.slots() != len(ids) {
+			t.Fatalf("decoded %t with %d slots, want %d", ok, got.slots(), len(ids))
 		}
 		for i, id := range ids {
 			if !bytes.Equal(got.id(i), id) || len(id) == 0 && got.id(i) != nil {
@@ -52,7 +52,7 @@ func FuzzDecodeReverse(f *testing.F) {
 			return
 		}
 		n := 0
-		for i := range c.ends {
+		for i := range c.slots() {
 			n += len(c.id(i))
 		}
 		if n != len(c.heap) {

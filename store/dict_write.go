@@ -187,9 +187,9 @@ func (tx *Tx) removeIDs(d dictID, ords *roaring.Bitmap) (*roaring.Bitmap, error)
 		if err != nil {
 			return nil, err
 		}
-		kept := reverseChunk{ends: make([]uint32, 0, len(c.ends)), heap: make([]byte, 0, len(c.heap))}
+		kept := reverseChunk{ends: make([]uint32, 0, c.slots()), heap: make([]byte, 0, len(c.heap))}
 		left := false
-		for slot := range len(c.ends) {
+		for slot := range c.slots() {
 			id := c.id(slot)
 			ordinal := num*reverseSlots + uint32(slot)
 			if id != nil && ords.Contains(ordinal) {
@@ -205,7 +205,7 @@ func (tx *Tx) removeIDs(d dictID, ords *roaring.Bitmap) (*roaring.Bitmap, error)
 			done.Add(it.Next())
 		}
 		budget -= len(c.heap)
-		if len(c.ends) == 0 {
+		if c.slots() == 0 {
 			continue
 		}
 		if !left {

@@ -243,14 +243,42 @@ func (s *Store) RowsOf(ctx context.Context, group string, t DatasetType, id []by
 	return rec, err
 }
 
-// datasetView returns a dataset without its list of blocks.
+// datasetViews holds decoded catalog entries of datasets, each with the bytes that it was decoded from: reading one user's
+// rows would spend a good part of its time on decoding it.
+type datasetViews struct {
+	mu    sync.Mutex
+	views map[string]encodedView // by key; guarded by mu
+}
+
+type encodedView struct {
+	raw  []byte
+	view *datasetView
+}
+
+// datasetView returns a dataset without its list of blocks. It is shared, and not to be changed.
 func (tx *Tx) datasetView(group string, t DatasetType) (*datasetView, error) {
+	key := datasetKey(group, t)
+	raw := tx.b.Bucket(bucketCatalog).Get(key)
+	c := &tx.s.views
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have, ok := c.views[string(key)]; ok && bytes.Equal(have.raw, raw) {
+		return have.view, nil
+	}
 	d, err := tx.Dataset(group, t)
 	if err != nil {
 		return nil, err
 	}
 	l, err := newRowLayout(t, d.Fields)
-	return &datasetView{Dataset: d, layout: l}, err
+	if err != nil {
+		return nil, err
+	}
+	if c.views == nil {
+		c.views = make(map[string]encodedView)
+	}
+	v := &datasetView{Dataset: d, layout: l}
+	c.views[string(key)] = encodedView{bytes.Clone(raw), v}
+	return v, nil
 }
 
 // rowsOf decodes the live rows of one key.

@@ -123,6 +123,7 @@ type Store struct {
 	db   *bolt.DB // guarded by gate; nil when closed
 	down error    // guarded by gate; why db is nil
 
+	views   datasetViews
 	leases  leaseTable
 	pins    itemPins
 	cleaner cleaner

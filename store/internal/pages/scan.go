@@ -8,7 +8,7 @@ import (
 
 // scanBuffer is how much is read at once; a multiple of every page size up to
 // it, and larger pages are read one at a time.
-const scanBuffer = 1 << 20
+const scanBuffer = 128 << 10
 
 // source is the part of a file that scanning needs.
 type source interface {

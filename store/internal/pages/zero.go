@@ -104,6 +104,43 @@ func Dirty(f *os.File, pageSize int, runs []Run) ([]Run, error) {
 	return out, nil
 }
 
+// trimBytes is the length from which a run is worth giving back when there is time for it.
+const trimBytes = 32 << 10
+
+// Trim gives the blocks of long runs back to the file system, those of zeros that [Zero] wrote too, and syncs the file if
+// there were any. It returns how many bytes it punched. Where holes aren't known or can't be made it does nothing. The
+// runs must be such as [Zero] takes.
+func Trim(f *os.File, pageSize int, runs []Run) (int64, error) {
+	extents, err := extentsOf(f, pageSize, runs)
+	if err != nil {
+		return 0, err
+	}
+	file, punched := osFile{f}, int64(0)
+	for _, e := range extents {
+		if e.end-e.off < trimBytes {
+			continue
+		}
+		_, ok, err := file.Data(e.off, e.end)
+		if err == nil && ok {
+			punched += e.end - e.off
+			err = file.Punch(e.off, e.end-e.off)
+		}
+		if errors.Is(err, errors.ErrUnsupported) {
+			return 0, nil
+		}
+		if err != nil {
+			return punched, fmt.Errorf("punch %d bytes at offset %d: %w", e.end-e.off, e.off, err)
+		}
+	}
+	if punched == 0 {
+		return 0, nil
+	}
+	if err := file.Sync(); err != nil {
+		return punched, fmt.Errorf("sync punched pages: %w", err)
+	}
+	return punched, nil
+}
+
 // extentsOf turns runs into sorted, separate ranges of bytes, and refuses those
 // that can't be right.
 func extentsOf(f *os.File, pageSize int, runs []Run) ([]extent, error) {
@@ -179,13 +216,14 @@ func (r Report) named() Report {
 	return r
 }
 
-// isZero tells whether b holds zeros only.
+// isZero tells whether b holds zeros only. It compares with few of them, which stay in the cache.
 func isZero(b []byte) bool {
-	for len(b) > len(zeros) {
-		if !bytes.Equal(b[:len(zeros)], zeros[:]) {
+	const few = 4 << 10
+	for len(b) > few {
+		if !bytes.Equal(b[:few], zeros[:few]) {
 			return false
 		}
-		b = b[len(zeros):]
+		b = b[few:]
 	}
 	return bytes.Equal(b, zeros[:len(b)])
 }

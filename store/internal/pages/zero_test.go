@@ -426,3 +426,45 @@ func BenchmarkZero(b *testing.B) {
 		})
 	}
 }
+
+// Trim gives back the room of long runs only, whatever they hold, and touches nothing else.
+func TestTrim(t *testing.T) {
+	const page, count = 4096, 64
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(bytes.Repeat([]byte{7}, page*count)); err != nil {
+		t.Fatal(err)
+	}
+	punched, err := Trim(f, page, []Run{{First: 10, Pages: 20}, {First: 40, Pages: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if punched == 0 {
+		t.Skip("the file system makes no holes")
+	}
+	if punched != 20*page {
+		t.Errorf("punched %d bytes, want %d", punched, 20*page)
+	}
+	b, err := os.ReadFile(f.Name())
+	if err != nil || len(b) != page*count {
+		t.Fatalf("%d bytes are left: %v", len(b), err)
+	}
+	for i := range count {
+		want := byte(7)
+		if i >= 10 && i < 30 {
+			want = 0
+		}
+		if !bytes.Equal(b[i*page:(i+1)*page], bytes.Repeat([]byte{want}, page)) {
+			t.Errorf("page %d has changed, or hasn't", i)
+		}
+	}
+	if again, err := Trim(f, page, []Run{{First: 10, Pages: 20}}); err != nil || again != 0 {
+		t.Errorf("punched %d bytes of a hole: %v", again, err)
+	}
+	if _, err := Trim(f, page, []Run{{First: 60, Pages: 20}}); err == nil {
+		t.Error("a run beyond the end is no error")
+	}
+}
