@@ -263,7 +263,7 @@ func (s *Store) Tombstone(ctx context.Context, group string, job uint64, batches
 			if d.Type == Items {
 				continue
 			}
-			n, err := tx.killRows(&d, del.Epoch, users)
+			n, err := tx.killRows(ctx, &d, del.Epoch, users)
 			if err != nil {
 				return err
 			}
@@ -318,131 +318,6 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 		}
 	}
 	return late, nil
-}
-
-// killRows makes the rows of some keys dead in every layer of a dataset, and returns how many weren't dead before. If there
-// were any it marks d, which the caller stores.
-func (tx *Tx) killRows(d *Dataset, epoch uint64, keys *roaring.Bitmap) (int64, error) {
-	var killed int64
-	for _, layer := range d.Layers {
-		err := tx.eachFenceOf(d.ID, layer, keys, func(key []byte, f fence) error {
-			x, err := tx.readIndex(f.Block)
-			if err != nil {
-				return err
-			}
-			rows := x.rowsOf(keys)
-			if rows.IsEmpty() {
-				return nil
-			}
-			dead, err := tx.tombstone(key)
-			if err != nil {
-				return err
-			}
-			n := rows.GetCardinality()
-			if dead != nil {
-				n -= rows.AndCardinality(dead)
-				rows.Or(dead)
-			}
-			killed += int64(n)
-			return tx.putTombstone(bytes.Clone(key), rows)
-		})
-		if err != nil {
-			return 0, err
-		}
-	}
-	if killed > 0 {
-		d.Killed = epoch
-	}
-	return killed, nil
-}
-
-// CountRows returns how many rows of each dataset the users of a set have that Scan returns.
-func (tx *Tx) countRows(group string, users *roaring.Bitmap) (map[DatasetType]int64, error) {
-	datasets, err := tx.Datasets(group)
-	if err != nil {
-		return nil, err
-	}
-	counts := make(map[DatasetType]int64)
-	for _, d := range datasets {
-		if d.Type == Items {
-			continue
-		}
-		counts[d.Type] = 0
-		for _, layer := range d.Layers {
-			err := tx.eachFenceOf(d.ID, layer, users, func(key []byte, f fence) error {
-				x, err := tx.readIndex(f.Block)
-				if err != nil {
-					return err
-				}
-				rows := x.rowsOf(users)
-				dead, err := tx.tombstone(key)
-				if dead != nil {
-					rows.AndNot(dead)
-				}
-				counts[d.Type] += int64(rows.GetCardinality())
-				return err
-			})
-			if err != nil {
-				return nil, err
-			}
-		}
-	}
-	return counts, nil
-}
-
-// CheckGone makes sure that nothing of the users of a job is left where a reader or a later operation could find it: no
-// index and no tombstone of a block has their ordinals, and the dictionary doesn't have their IDs. It looks through
-// fences, so its cost goes with the users and not with the store.
-func (s *Store) CheckGone(ctx context.Context, group string, job uint64) error {
-	return s.View(ctx, func(tx *Tx) error {
-		users, err := tx.staged(job)
-		if err != nil || users.IsEmpty() {
-			return err
-		}
-		g, err := tx.Group(group)
-		if err != nil {
-			return err
-		}
-		datasets, err := tx.Datasets(group)
-		if err != nil {
-			return err
-		}
-		for _, d := range datasets {
-			if d.Type == Items {
-				continue
-			}
-			for _, layer := range d.Layers {
-				err := tx.eachFenceOf(d.ID, layer, users, func(_ []byte, f fence) error {
-					x, err := tx.readIndex(f.Block)
-					if err == nil && x.ordinals.Intersects(users) {
-						err = fmt.Errorf("%s of %s still holds deleted users", blockName(f.Block), d.Type)
-					}
-					return err
-				})
-				if err != nil {
-					return err
-				}
-			}
-		}
-		return tx.checkIDsGone(dictID{g.ID, dictUsers}, users)
-	})
-}
-
-func (tx *Tx) checkIDsGone(d dictID, ordinals *roaring.Bitmap) error {
-	it := ordinals.Iterator()
-	for it.HasNext() {
-		num := it.PeekNext() / reverseSlots
-		c, err := tx.readReverse(d, num)
-		if err != nil {
-			return err
-		}
-		for it.HasNext() && it.PeekNext()/reverseSlots == num {
-			if c.id(int(it.Next()%reverseSlots)) != nil {
-				return fmt.Errorf("%s still holds IDs of deleted users", d)
-			}
-		}
-	}
-	return nil
 }
 
 // DropStaged removes what a job has staged.

@@ -118,7 +118,7 @@ func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit 
 		return im.result, err
 	}
 	err := im.s.Update(ctx, func(tx *Tx) error {
-		if err := im.publish(tx, w); err != nil {
+		if err := im.publish(ctx, tx, w); err != nil {
 			return err
 		}
 		return commit(tx, im.result)
@@ -132,7 +132,7 @@ func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit 
 }
 
 // publish makes the layer and the new ordinals visible.
-func (im *Import) publish(tx *Tx, w *layerWriter) error {
+func (im *Import) publish(ctx context.Context, tx *Tx, w *layerWriter) error {
 	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates.Load(), 0
 	d, err := tx.Dataset(im.rec.Group, im.rec.Type)
 	if err != nil {
@@ -160,7 +160,7 @@ func (im *Import) publish(tx *Tx, w *layerWriter) error {
 		if err != nil {
 			return err
 		}
-		if im.result.Replaced, err = tx.killRows(&d, epoch, keys); err != nil {
+		if im.result.Replaced, err = tx.killRows(ctx, &d, epoch, keys); err != nil {
 			return err
 		}
 	}
