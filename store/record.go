@@ -26,7 +26,7 @@ type recordBuilder struct {
 // newRecordBuilder returns a builder for a dataset. IDs are read with read, which is called from the goroutines that use
 // the builder.
 func newRecordBuilder(v *datasetView, users, items *dictView, read readChunk) *recordBuilder {
-	r := &recordBuilder{v: v, schema: v.ArrowSchema(), items: newIDReader(items, read)}
+	r := &recordBuilder{v: v, schema: v.schema, items: newIDReader(items, read)}
 	if r.keys = r.items; v.layout.dict == dictUsers {
 		r.keys = newIDReader(users, read)
 	}
@@ -194,24 +194,32 @@ const idCacheBytes = 64 << 20
 type idReader struct {
 	dict   dictID
 	read   readChunk
-	chunks []atomic.Pointer[reverseChunk] // copies, by number
+	chunks uint32                       // numbers of chunks are below
+	groups []atomic.Pointer[chunkGroup] // made as they are needed: one user's rows need few of a large dictionary's
 	bytes  atomic.Int64
 	mu     sync.Mutex // held to forget
 }
+
+// chunkGroup holds chunks by the last bits of their numbers.
+type chunkGroup [64]atomic.Pointer[reverseChunk]
 
 // readChunk reads a chunk of IDs that stays valid for as long as the builder is used.
 type readChunk func(ctx context.Context, d dictID, num uint32) (reverseChunk, error)
 
 func newIDReader(v *dictView, read readChunk) *idReader {
-	return &idReader{dict: v.id, read: read, chunks: make([]atomic.Pointer[reverseChunk], (v.state.Next+reverseSlots-1)/reverseSlots)}
+	chunks := (v.state.Next + reverseSlots - 1) / reverseSlots
+	return &idReader{dict: v.id, read: read, chunks: chunks, groups: make([]atomic.Pointer[chunkGroup], chunks/uint32(len(chunkGroup{}))+1)}
 }
 
 // id returns the ID of an ordinal; it stays valid. An ordinal without ID is a *[CorruptError]: rows hold only ordinals
 // that the dictionary has.
 func (r *idReader) id(ctx context.Context, ordinal uint32) ([]byte, error) {
 	num := ordinal / reverseSlots
-	if int(num) < len(r.chunks) {
-		c := r.chunks[num].Load()
+	if num < r.chunks {
+		var c *reverseChunk
+		if g := r.groups[num/uint32(len(chunkGroup{}))].Load(); g != nil {
+			c = g[num%uint32(len(g))].Load()
+		}
 		if c == nil {
 			var err error
 			if c, err = r.load(ctx, num); err != nil {
@@ -233,12 +241,18 @@ func (r *idReader) load(ctx context.Context, num uint32) (*reverseChunk, error) 
 	size := int64(len(c.heap) + 4*len(c.ends))
 	if r.bytes.Add(size) > idCacheBytes {
 		r.mu.Lock()
-		for i := range r.chunks {
-			r.chunks[i].Store(nil)
+		for i := range r.groups {
+			r.groups[i].Store(nil)
 		}
 		r.bytes.Store(size)
 		r.mu.Unlock()
 	}
-	r.chunks[num].Store(&c)
+	at := &r.groups[num/uint32(len(chunkGroup{}))]
+	g := at.Load()
+	for g == nil {
+		at.CompareAndSwap(nil, new(chunkGroup))
+		g = at.Load()
+	}
+	g[num%uint32(len(g))].Store(&c)
 	return &c, nil
 }

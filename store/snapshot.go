@@ -34,6 +34,7 @@ type Snapshot struct {
 type datasetView struct {
 	Dataset
 	layout *rowLayout
+	schema *arrow.Schema
 	layers [][]blockRef
 	rows   int64
 }
@@ -98,7 +99,7 @@ func (sn *Snapshot) capture(tx *Tx, group string, types []DatasetType) error {
 		if len(types) > 0 && !slices.Contains(types, d.Type) {
 			continue
 		}
-		v := &datasetView{Dataset: d}
+		v := &datasetView{Dataset: d, schema: d.ArrowSchema()}
 		if v.layout, err = newRowLayout(d.Type, d.Fields); err != nil {
 			return err
 		}
@@ -171,7 +172,7 @@ func (sn *Snapshot) Rows(t DatasetType) int64 {
 // Schema returns the Arrow schema of a dataset's records, or nil if it isn't in the snapshot.
 func (sn *Snapshot) Schema(t DatasetType) *arrow.Schema {
 	if v := sn.datasets[t]; v != nil {
-		return v.ArrowSchema()
+		return v.schema
 	}
 	return nil
 }
@@ -276,7 +277,7 @@ func (tx *Tx) datasetView(group string, t DatasetType) (*datasetView, error) {
 	if c.views == nil {
 		c.views = make(map[string]encodedView)
 	}
-	v := &datasetView{Dataset: d, layout: l}
+	v := &datasetView{Dataset: d, layout: l, schema: d.ArrowSchema()}
 	c.views[string(key)] = encodedView{bytes.Clone(raw), v}
 	return v, nil
 }
