@@ -36,8 +36,8 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 		err = errors.Join(err, e.setReason(ctx, released, reason))
 	}
 	e.started = e.started || err == nil
-	if err != nil {
-		return 0, err
+	if err != nil || e.waiting {
+		return 0, err // it is called when a snapshot ends
 	}
 	return mergeDelay, nil
 }
@@ -54,11 +54,11 @@ func (e *Engine) mergeLayers(ctx context.Context) (again time.Duration, err erro
 	e.mu.Unlock()
 	// A job that was released before stopMerge could end this merge is here; one that is released later ends it.
 	released, err := e.released(ctx)
-	if err != nil || len(released) > 0 {
-		return mergeDelay, err
+	more := false
+	if err == nil && len(released) == 0 {
+		more, err = e.store.MergeLayers(ctx)
 	}
-	more, err := e.store.MergeLayers(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || len(released) > 0 {
 		return mergeDelay, nil // what the merge may have left is for Clean, which the job needs
 	}
 	if err != nil {
@@ -72,13 +72,14 @@ func (e *Engine) mergeLayers(ctx context.Context) (again time.Duration, err erro
 		return 0, nil
 	}
 	// The layers that were merged are let go, and their room given back.
-	if _, _, err := e.store.Clean(ctx); err != nil {
+	_, waitsFor, err := e.store.Clean(ctx)
+	if err != nil {
 		return 0, err
 	}
 	if _, err := e.store.Scrub(ctx); err != nil {
 		return 0, err
 	}
-	e.merged = false
+	e.merged = waitsFor > 0 // it is called again when the snapshot ends
 	return 0, nil
 }
 

@@ -127,14 +127,6 @@ func (tx *Tx) tombstone(key []byte) (*roaring.Bitmap, error) {
 	return bm, nil
 }
 
-func (tx *Tx) putTombstone(key []byte, dead *roaring.Bitmap) error {
-	v, err := encodeBitmap(dead)
-	if err != nil {
-		return err
-	}
-	return putSealed(tx.b.Bucket(bucketTombs), key, v)
-}
-
 // eachFence calls fn for every block of a layer, in the order of ordinals. key is valid until the transaction ends.
 func (tx *Tx) eachFence(dataset, layer uint32, fn func(key []byte, f fence) error) error {
 	prefix := layerKey(dataset, layer)

@@ -87,7 +87,7 @@ const (
 // pass stores the rows of partitions, whose keys get their ordinals from resolve. items are the ordinals of the items'
 // codes; rows that were put aside have them already.
 func (w *layerWriter) pass(ctx context.Context, rows *partitions, items []uint32, resolve func(context.Context, *unit) error) error {
-	src := &unitSource{rows: rows, layout: w.im.layout, limits: &w.im.s.limits, lastOnly: w.lastOnly}
+	src := &unitSource{rows: rows, layout: w.im.layout, limits: &w.im.s.limits, lastOnly: w.lastOnly, together: w.existing != nil}
 	var resolving, storing turns
 	g, working := errgroup.WithContext(ctx)
 	for range runtime.GOMAXPROCS(0) + 1 { // one of them waits for the disk

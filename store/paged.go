@@ -87,8 +87,6 @@ func parsePages(id uint64, v []byte, layout *rowLayout, x *rowIndex) (*pagedRows
 	return p, nil
 }
 
-func (p *pagedRows) rows() int { return int(p.starts[len(p.pages)]) }
-
 // bytes returns a page as it is stored.
 func (p *pagedRows) bytes(i int) []byte {
 	return p.data[p.ends[i]-int(p.pages[i].size) : p.ends[i] : p.ends[i]]

@@ -79,14 +79,20 @@ func (u *unit) spill(spill *spillFile) (section, error) {
 
 func (p *pieces) done() bool { return p.heap.Len() == 0 }
 
-// fill gives a unit the next rows. It doesn't end between rows of one key and time, which are looked at together for
-// repeats; with lastOnly a key has one row.
+// maxTogether is the most bytes of rows of one key and time in which repeats are looked for.
+const maxTogether = 1 << 30
+
+// fill gives a unit the next rows.
 func (p *pieces) fill(u *unit) error {
 	for p.heap.Len() > 0 {
 		c := p.heap.cursors[0]
 		same := p.any && c.key == p.last.key && bytes.Equal(c.id, p.last.id)
-		if len(u.data) >= p.src.limits.unitBytes && !(same && c.time == p.last.time) {
+		together := p.src.lastOnly || p.src.together && c.time == p.last.time
+		if len(u.data) >= p.src.limits.unitBytes && !(same && together) {
 			break
+		}
+		if len(u.data) > maxTogether {
+			return fmt.Errorf("one user has more than 1 GiB of rows of one %s: import the dataset with mode %s, which doesn't look for repeats", ColumnTimestamp, ImportFull)
 		}
 		if p.src.lastOnly && same {
 			u.data = u.data[:len(u.data)-p.last.size()]

@@ -116,8 +116,9 @@ type unitSource struct {
 	rows   *partitions
 	layout *rowLayout
 	limits *limits
-	// lastOnly says that of the rows of a key the last one counts.
-	lastOnly bool
+	// lastOnly says that of the rows of a key the last one counts, together that those of one key and time are looked at
+	// together, for repeats.
+	lastOnly, together bool
 
 	mu      sync.Mutex
 	part    int // the next one
