@@ -29,6 +29,16 @@ func (b *bed) daily(ctx context.Context) (err error) {
 	if err := removeStore(b.workPath()); err != nil {
 		return err
 	}
+	if err := b.liveDays(ctx, p, dir, deletedRows, want); err != nil {
+		return err
+	}
+	if err := b.measureAge(ctx, p, b.workPath(), "Aged", "after all days", want[p.days]); err != nil {
+		return err
+	}
+	return b.measureFresh(ctx, p, dir, want[p.days])
+}
+
+func (b *bed) liveDays(ctx context.Context, p *dailyPlan, dir string, deletedRows []int64, want []Totals) (err error) {
 	e, err := create(ctx, b.workPath())
 	if err != nil {
 		return err
@@ -44,10 +54,7 @@ func (b *bed) daily(ctx context.Context) (err error) {
 			return fmt.Errorf("day %d: %w", day, err)
 		}
 	}
-	if err := b.measureAge(ctx, e, p, b.workPath(), "Aged", "after all days", want[p.days]); err != nil {
-		return err
-	}
-	return b.measureFresh(ctx, p, dir, want[p.days])
+	return nil
 }
 
 // measureFresh measures a store into which the rows that the last day left are imported at once.
@@ -60,21 +67,25 @@ func (b *bed) measureFresh(ctx context.Context, p *dailyPlan, dir string, want T
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
 	_, err = e.Import(ctx, engine.NewDatasetImportJob{Group: group, Type: engine.Interactions, Source: source, Mode: engine.ImportFull})
-	if err != nil {
+	if err := errors.Join(err, e.Close(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}
-	return b.measureAge(ctx, e, p, path, "Fresh", "the same rows, fresh", want)
+	return b.measureAge(ctx, p, path, "Fresh", "the same rows, fresh", want)
 }
 
-// measureAge measures what can become worse with time.
-func (b *bed) measureAge(ctx context.Context, e *engine.Engine, p *dailyPlan, path, name, title string, want Totals) error {
-	if err := check(ctx, e, want); err != nil {
-		return err
-	}
+// measureAge measures what can become worse with time, in a store that was closed and is opened again.
+func (b *bed) measureAge(ctx context.Context, p *dailyPlan, path, name, title string, want Totals) (err error) {
 	size, err := allocated(path)
 	if err != nil {
+		return err
+	}
+	e, err := engine.Open(ctx, path, engine.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
+	if err := check(ctx, e, want); err != nil {
 		return err
 	}
 	deleted := p.deletedOn()

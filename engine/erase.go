@@ -69,7 +69,7 @@ func (e *Engine) mergeLayers(ctx context.Context) (again time.Duration, err erro
 		return mergeDelay, nil
 	}
 	if !e.merged {
-		return 0, nil
+		return e.trim(ctx)
 	}
 	// The layers that were merged are let go, and their room given back.
 	_, waitsFor, err := e.store.Clean(ctx)
@@ -79,8 +79,19 @@ func (e *Engine) mergeLayers(ctx context.Context) (again time.Duration, err erro
 	if _, err := e.store.Scrub(ctx); err != nil {
 		return 0, err
 	}
-	e.merged = waitsFor > 0 // it is called again when the snapshot ends
-	return 0, nil
+	if e.merged = waitsFor > 0; e.merged { // it is called again when the snapshot ends
+		return 0, nil
+	}
+	return mergeDelay, nil
+}
+
+// trim gives room back to the file system when there is nothing else to do.
+func (e *Engine) trim(ctx context.Context) (again time.Duration, err error) {
+	more, err := e.store.Trim(ctx)
+	if err != nil || !more {
+		return 0, err
+	}
+	return mergeDelay, nil
 }
 
 // stopMerge ends a merge that is under way, since a job waits for what Finish does.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -127,6 +128,7 @@ type Store struct {
 	leases  leaseTable
 	pins    itemPins
 	cleaner cleaner
+	used    atomic.Int64 // bytes of pages in use when the last scrub looked; 0 before
 }
 
 // Open opens the store at path, and creates it unless opts.ReadOnly is set. What a crash left behind (imports in flight,

@@ -108,9 +108,9 @@ func Dirty(f *os.File, pageSize int, runs []Run) ([]Run, error) {
 const trimBytes = 32 << 10
 
 // Trim gives the blocks of long runs back to the file system, those of zeros that [Zero] wrote too, and syncs the file if
-// there were any. It returns how many bytes it punched. Where holes aren't known or can't be made it does nothing. The
-// runs must be such as [Zero] takes.
-func Trim(f *os.File, pageSize int, runs []Run) (int64, error) {
+// there were any. It stops once it has punched most bytes, and returns how many it did. Where holes aren't known or can't
+// be made it does nothing. The runs must be such as [Zero] takes.
+func Trim(f *os.File, pageSize int, runs []Run, most int64) (int64, error) {
 	extents, err := extentsOf(f, pageSize, runs)
 	if err != nil {
 		return 0, err
@@ -119,6 +119,9 @@ func Trim(f *os.File, pageSize int, runs []Run) (int64, error) {
 	for _, e := range extents {
 		if e.end-e.off < trimBytes {
 			continue
+		}
+		if punched >= most {
+			break
 		}
 		_, ok, err := file.Data(e.off, e.end)
 		if err == nil && ok {

@@ -3,6 +3,7 @@ package pages
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -438,7 +439,7 @@ func TestTrim(t *testing.T) {
 	if _, err := f.Write(bytes.Repeat([]byte{7}, page*count)); err != nil {
 		t.Fatal(err)
 	}
-	punched, err := Trim(f, page, []Run{{First: 10, Pages: 20}, {First: 40, Pages: 2}})
+	punched, err := Trim(f, page, []Run{{First: 10, Pages: 20}, {First: 40, Pages: 2}}, math.MaxInt64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,10 +462,13 @@ func TestTrim(t *testing.T) {
 			t.Errorf("page %d has changed, or hasn't", i)
 		}
 	}
-	if again, err := Trim(f, page, []Run{{First: 10, Pages: 20}}); err != nil || again != 0 {
+	if again, err := Trim(f, page, []Run{{First: 10, Pages: 20}}, math.MaxInt64); err != nil || again != 0 {
 		t.Errorf("punched %d bytes of a hole: %v", again, err)
 	}
-	if _, err := Trim(f, page, []Run{{First: 60, Pages: 20}}); err == nil {
+	if some, err := Trim(f, page, []Run{{First: 30, Pages: 8}, {First: 40, Pages: 8}}, page); err != nil || some != 8*page {
+		t.Errorf("punched %d bytes, want those of one run: %v", some, err)
+	}
+	if _, err := Trim(f, page, []Run{{First: 60, Pages: 20}}, math.MaxInt64); err == nil {
 		t.Error("a run beyond the end is no error")
 	}
 }
