@@ -14,7 +14,9 @@ func (kv KV) Get(key []byte) []byte { return kv.tx.b.Bucket(bucketJobs).Get(key)
 
 // Put stores a copy of value.
 func (kv KV) Put(key, value []byte) error {
-	return kv.tx.b.Bucket(bucketJobs).Put(key, bytes.Clone(value))
+	b := kv.tx.b.Bucket(bucketJobs)
+	b.FillPercent = 0.9 // the next record mostly comes after the last one, where half a page would stay empty for ever
+	return b.Put(key, bytes.Clone(value))
 }
 
 // Delete removes key if it is there.

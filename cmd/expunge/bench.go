@@ -33,7 +33,8 @@ func (a *app) benchCmd() *cobra.Command {
 		Long: `Make a synthetic dataset, measure what Expunge does with it, and compare every result with what the generator says
 must be left. The output is that of Go's benchmarks, so benchstat reads it. --html writes a page with charts.`,
 		Example: `  expunge bench --interactions 1000000 --scenario import,scan
-  expunge bench --interactions 1000000,10000000 --runs 3 --html report.html`,
+  expunge bench --interactions 1000000,10000000 --runs 3 --html report.html
+  expunge bench --interactions 10000000 --scenario daily --imports-per-day 200`,
 		Args: cobra.NoArgs,
 		RunE: a.command(func(ctx context.Context, _ []string) error { return a.bench(ctx, b) }),
 	}
@@ -44,6 +45,7 @@ must be left. The output is that of Go's benchmarks, so benchstat reads it. --ht
 	f.StringSliceVar(&b.scenarios, "scenario", nil, "what to measure; all by default")
 	f.IntVar(&b.run.Runs, "runs", 5, "how often each is measured")
 	f.StringVar(&b.run.Dir, "dir", "", "the folder to work in; what is made there is removed; that for temporary files by default")
+	f.IntVar(&b.run.ImportsPerDay, "imports-per-day", 1, "how many imports the events of a day of the scenario daily come in")
 	f.BoolVar(&b.run.Cold, "cold", false, "drop the files from the page cache before each run")
 	f.StringVar(&b.htmlFile, "html", "", "write a page with charts to this file")
 	f.StringVar(&b.cpuProfile, "cpuprofile", "", "write a CPU profile to this file")
