@@ -41,14 +41,16 @@ type Engine struct {
 
 	mu       sync.Mutex
 	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu
-	merge    context.CancelFunc  // of the merge of layers under way; guarded by mu
+	stop     context.CancelFunc  // ends what Finish does in the background; guarded by mu
+	replaced bool                // something that imports or merges replaced is in the file; guarded by mu
 
 	// waiting is set while something that is deleted waits for snapshots to end. Only Finish uses it.
 	waiting bool
 	// started is set once Finish has run: the first one cleans what an earlier process left. Only Finish uses it.
 	started bool
-	// merged is set while layers were merged and what they replaced is still on the disk. Only Finish uses it.
-	merged bool
+	// unscrubbed is set while what was replaced is out of the live pages and can still be read in the file. Only Finish uses
+	// it.
+	unscrubbed bool
 }
 
 // Open opens the store at path, and creates it unless opts.ReadOnly is set. Unfinished jobs go on at once. Errors:

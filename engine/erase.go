@@ -20,7 +20,7 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if len(released) == 0 && !e.waiting && e.started {
-		return e.mergeLayers(ctx)
+		return e.background(ctx)
 	}
 	for _, j := range released {
 		e.setProgress(j.Seq, Progress{Step: StepErasing})
@@ -39,68 +39,7 @@ func (w worker) Finish(ctx context.Context) (time.Duration, error) {
 	if err != nil || e.waiting {
 		return 0, err // it is called when a snapshot ends
 	}
-	return mergeDelay, nil
-}
-
-// mergeDelay is how long Finish waits before the next merge of layers, so that jobs come first.
-const mergeDelay = time.Millisecond
-
-// mergeLayers merges layers that imports made, one merge a call. Jobs don't wait for it: see [Engine.stopMerge].
-func (e *Engine) mergeLayers(ctx context.Context) (again time.Duration, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	e.mu.Lock()
-	e.merge = cancel
-	e.mu.Unlock()
-	// A job that was released before stopMerge could end this merge is here; one that is released later ends it.
-	released, err := e.released(ctx)
-	more := false
-	if err == nil && len(released) == 0 {
-		more, err = e.store.MergeLayers(ctx)
-	}
-	if ctx.Err() != nil || len(released) > 0 {
-		return mergeDelay, nil // what the merge may have left is for Clean, which the job needs
-	}
-	if err != nil {
-		return 0, err
-	}
-	if more {
-		e.merged = true
-		return mergeDelay, nil
-	}
-	if !e.merged {
-		return e.trim(ctx)
-	}
-	// The layers that were merged are let go, and their room given back.
-	_, waitsFor, err := e.store.Clean(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := e.store.Scrub(ctx); err != nil {
-		return 0, err
-	}
-	if e.merged = waitsFor > 0; e.merged { // it is called again when the snapshot ends
-		return 0, nil
-	}
-	return mergeDelay, nil
-}
-
-// trim gives room back to the file system when there is nothing else to do.
-func (e *Engine) trim(ctx context.Context) (again time.Duration, err error) {
-	more, err := e.store.Trim(ctx)
-	if err != nil || !more {
-		return 0, err
-	}
-	return mergeDelay, nil
-}
-
-// stopMerge ends a merge that is under way, since a job waits for what Finish does.
-func (e *Engine) stopMerge() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.merge != nil {
-		e.merge()
-	}
+	return backgroundDelay, nil
 }
 
 // dropStale removes what jobs that are over have staged, off the disk too: one that failed on a full disk can't always.
@@ -120,11 +59,26 @@ func (e *Engine) dropStale(ctx context.Context) error {
 		return nil
 	}
 	for _, seq := range stale {
-		if err := e.store.DropStaged(ctx, seq); err != nil {
+		if err := e.dropStaleJob(ctx, seq); err != nil {
 			return err
 		}
 	}
 	_, err = e.store.Scrub(ctx)
+	return err
+}
+
+func (e *Engine) dropStaleJob(ctx context.Context, seq uint64) error {
+	var job Job
+	err := e.store.View(ctx, func(tx *store.Tx) (err error) {
+		job, err = jobs.GetSeq(jobTx{tx.KV()}, seq)
+		return err
+	})
+	switch {
+	case err == nil && job.Status == StatusCompleted:
+		return e.store.DropStaged(ctx, seq)
+	case err == nil || errors.Is(err, jobs.ErrNotFound):
+		return e.store.DropFailed(ctx, e.groupName(job.GroupARN), seq)
+	}
 	return err
 }
 
@@ -140,13 +94,10 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 		return err
 	}
 	e.waiting = waitsFor > 0
-	var ready, waiting []Job
+	var ready []Receipt
+	var waiting []Job
 	held := make(map[string]bool) // groups with a deletion that isn't ready: those after it wait too
 	for _, j := range released {
-		if j.Kind == jobs.KindImport {
-			ready = append(ready, j) // what it replaced may stay as long as snapshots see it
-			continue
-		}
 		cp, err := readCheckpoint(j)
 		if err != nil {
 			return err
@@ -155,10 +106,15 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 			waiting = append(waiting, j)
 			continue
 		}
-		if err := e.store.CheckGone(ctx, e.groupName(j.GroupARN), j.Seq); err != nil {
+		looked, err := e.store.CheckGone(ctx, e.groupName(j.GroupARN), j.Seq)
+		if err != nil {
 			return err
 		}
-		ready = append(ready, j)
+		r, err := e.newReceipt(ctx, j, cp, looked)
+		if err != nil {
+			return err
+		}
+		ready = append(ready, r)
 	}
 	if len(waiting) > 0 {
 		if err := e.setReason(ctx, waiting, e.leaseReason(waitsFor)); err != nil {
@@ -179,33 +135,30 @@ func (e *Engine) leaseReason(epoch uint64) string {
 }
 
 // complete scrubs the file and completes jobs of which nothing is left in live pages.
-func (e *Engine) complete(ctx context.Context, ready []Job) error {
-	for _, j := range ready {
-		e.setProgress(j.Seq, Progress{Step: StepScrubbing})
-		if j.Kind == jobs.KindDeletion {
-			if err := e.store.DropStaged(ctx, j.Seq); err != nil {
-				return err
-			}
+func (e *Engine) complete(ctx context.Context, ready []Receipt) error {
+	for _, r := range ready {
+		e.setProgress(r.Seq, Progress{Step: StepScrubbing})
+		if err := e.store.DropStaged(ctx, r.Seq); err != nil {
+			return err
 		}
 	}
 	report, err := e.store.Scrub(ctx)
 	if err != nil {
 		return err
 	}
+	erased := now()
 	e.log.Info("scrubbed", "pages", report.PagesZeroed, "bytes_written", report.BytesWritten, "bytes_punched", report.BytesPunched)
 	err = e.store.Update(ctx, func(tx *store.Tx) error {
-		for _, j := range ready {
-			_, err := jobs.Transition(jobTx{tx.KV()}, j.Seq, StatusInProgress, StatusCompleted, now(), func(j *Job) {
-				if j.Kind != jobs.KindDeletion {
-					return
-				}
-				total := int64(0)
-				for _, n := range j.Counts.Deleted {
-					total += n
-				}
-				j.NumDeleted = &total
-			})
+		for _, r := range ready {
+			done, err := jobs.Transition(jobTx{tx.KV()}, r.Seq, StatusInProgress, StatusCompleted, now(), func(j *Job) { j.NumDeleted = &r.NumDeleted })
 			if err != nil {
+				return err
+			}
+			r.Erased, r.Completed = erased, done.Updated
+			r.Scrubbed = jobs.Scrubbed{
+				Pages: report.PagesZeroed, Written: report.BytesWritten, Punched: report.BytesPunched, Method: report.Method,
+			}
+			if _, err := jobs.AppendReceipt(jobTx{tx.KV()}, r); err != nil {
 				return err
 			}
 		}
@@ -214,8 +167,8 @@ func (e *Engine) complete(ctx context.Context, ready []Job) error {
 	if err != nil {
 		return err
 	}
-	for _, j := range ready {
-		e.endProgress(j.Seq)
+	for _, r := range ready {
+		e.endProgress(r.Seq)
 	}
 	e.runner.Notify()
 	return nil

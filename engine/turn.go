@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/errgroup"
@@ -25,8 +26,8 @@ func (w worker) Turn(ctx context.Context, job Job) error {
 		err = w.e.importTurn(ctx, job)
 	} else {
 		err = w.e.deletionTurn(ctx, job)
+		w.e.stopBackground()
 	}
-	w.e.stopMerge()
 	if err != nil {
 		w.e.endProgress(job.Seq)
 	}
@@ -40,8 +41,13 @@ const listBatch = 64 << 10
 type checkpoint struct {
 	Position *ingest.Position `json:"position,omitempty"` // of the list; a digest of IDs, so it goes when the list was read
 	Batches  uint32           `json:"batches,omitempty"`  // staged in the store
-	Epoch    uint64           `json:"epoch,omitempty"`    // of the commit that made the users invisible
-	Failed   bool             `json:"failed,omitempty"`   // before that commit; what was staged is to be dropped
+	Failed   bool             `json:"failed,omitempty"`   // before the users were invisible; what was staged is to be dropped
+
+	// Since the commit that made the users invisible:
+	Epoch      uint64         `json:"epoch,omitempty"` // of it
+	Invisible  time.Time      `json:"invisible,omitzero"`
+	Files      *ingest.Digest `json:"files,omitempty"`
+	Suppressed bool           `json:"suppressed,omitempty"`
 }
 
 func (c checkpoint) json() json.RawMessage {
@@ -85,7 +91,7 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 		return err
 	}
 	if cp.Failed { // and the process ended before the job's record said so: begin again
-		if err := e.store.DropStaged(ctx, job.Seq); err != nil {
+		if err := e.store.DropFailed(ctx, group, job.Seq); err != nil {
 			return err
 		}
 		cp = checkpoint{}
@@ -102,7 +108,12 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	if err := errors.Join(err, r.Close()); err != nil {
 		return err
 	}
+	files := r.Digest()
 	e.setProgress(job.Seq, Progress{Step: StepDeleting})
+	suppressed, err := e.store.Suppress(ctx, group, job.Seq, cp.Batches)
+	if err != nil {
+		return err
+	}
 	unknown, repeats, err := e.store.DistinctUnknown(ctx, job.Seq, cp.Batches)
 	if err != nil {
 		return err
@@ -116,7 +127,9 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 			for t, n := range del.Rows {
 				j.Counts.Deleted[string(t)] = n
 			}
-			j.Checkpoint = checkpoint{Batches: cp.Batches, Epoch: del.Epoch}.json()
+			j.Checkpoint = checkpoint{
+				Batches: cp.Batches, Epoch: del.Epoch, Invisible: now(), Files: &files, Suppressed: suppressed,
+			}.json()
 			j.Released = true
 		})
 		return err
@@ -181,15 +194,15 @@ func (e *Engine) dropFailed(ctx context.Context, job Job) error {
 	if err != nil || released {
 		return err
 	}
-	if err := e.store.DropStaged(ctx, job.Seq); err != nil {
+	if err := e.store.DropFailed(ctx, e.groupName(job.GroupARN), job.Seq); err != nil {
 		return err
 	}
 	_, err = e.store.Scrub(ctx)
 	return err
 }
 
-// importTurn reads the rows, stores them where nobody sees them, and makes them visible in one commit. An import that
-// was interrupted begins again: what it had stored was removed when the store was opened.
+// importTurn reads the rows, stores them where nobody sees them, and makes them visible in one commit, by which the job is
+// COMPLETED: what the rows replaced leaves the file in the background. An import that was interrupted begins again: what it had stored was removed when the store was opened.
 func (e *Engine) importTurn(ctx context.Context, job Job) error {
 	group, t := e.groupName(job.GroupARN), e.datasetType(job.DatasetARN)
 	schema, err := e.datasetSchema(ctx, group, t)
@@ -218,7 +231,7 @@ func (e *Engine) importTurn(ctx context.Context, job Job) error {
 		}
 		return err
 	}
-	return e.store.Sweep(ctx, group)
+	return e.store.Sweep(ctx, group) // if it fails, the next turn of the group that needs it does it
 }
 
 func (e *Engine) importRows(ctx context.Context, job Job, r *ingest.DatasetReader, im *store.Import) error {
@@ -231,15 +244,24 @@ func (e *Engine) importRows(ctx context.Context, job Job, r *ingest.DatasetReade
 		e.setProgress(job.Seq, Progress{Step: StepStoring, Done: done, Total: rows, Unit: "rows"})
 	}
 	progress(0)
+	replaced := false
 	_, err = im.Finish(ctx, progress, func(tx *store.Tx, res store.ImportResult) error {
-		_, err := jobs.Modify(jobTx{tx.KV()}, job.Seq, StatusInProgress, now(), func(j *Job) {
+		replaced = res.Replaced > 0 || res.Suppressed > 0
+		_, err := jobs.Transition(jobTx{tx.KV()}, job.Seq, StatusInProgress, StatusCompleted, now(), func(j *Job) {
 			j.Counts.RowsRead, j.Counts.RowsAdded = res.Read, res.Added
 			j.Counts.RowsReplaced, j.Counts.RowsDuplicate = res.Replaced, res.Duplicate
-			j.Released = true
+			j.Counts.RowsSuppressed = res.Suppressed
 		})
 		return err
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	e.endProgress(job.Seq)
+	if replaced {
+		e.setReplaced()
+	}
+	return nil
 }
 
 // readRows parses the next rows while the store takes the last ones.

@@ -69,6 +69,7 @@ func NewListReader(ctx context.Context, src Source) (*ListReader, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.sums = newFileSums()
 	r := &ListReader{stream: s, listing: digestListing(s.files), digest: newRecordDigest()}
 	r.mark()
 	return r, nil
@@ -160,6 +161,10 @@ func (r *ListReader) finish() error {
 	r.digest.reset()
 	return r.stream.finish()
 }
+
+// Digest identifies the files that were read; it is whole once Read has returned
+// io.EOF.
+func (r *ListReader) Digest() Digest { return r.stream.sums.digest() }
 
 // Progress may be called from any goroutine, also after Close. Rows are the IDs
 // that Read returned, before a resume too.

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -121,6 +122,12 @@ func TestResume(t *testing.T) {
 		"a.csv", "USER_ID\nu1\nu2\n\"u\n3\"\n", "b.csv", "USER_ID\n", "c.csv.gz", gzipped(t, "USER_ID\nu4\nu5\n"), "d.csv", "USER_ID\nu6",
 	}
 	want := []string{"u1", "u2", "u\n3", "u4", "u5", "u6"}
+	digest, lines := Digest{Files: 4}, ""
+	for i := 0; i < len(files); i += 2 {
+		lines += fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(files[i+1])), files[i])
+		digest.Bytes += int64(len(files[i+1]))
+	}
+	digest.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(lines)))
 	for size := 1; size < 8; size++ {
 		for stop := 0; stop <= len(want); stop++ {
 			r := newList(t, inMemory(files...))
@@ -162,6 +169,9 @@ func TestResume(t *testing.T) {
 			}
 			if q := resumed.Progress(); q.BytesRead != q.BytesTotal {
 				t.Errorf("progress at the end: %+v", q)
+			}
+			if d := resumed.Digest(); d != digest {
+				t.Errorf("by %d, after %d: digest %+v, want %+v", size, stop, d, digest)
 			}
 			if err := resumed.Close(); err != nil {
 				t.Error(err)
@@ -356,4 +366,16 @@ func FuzzPosition(f *testing.F) {
 		}
 		r.Close()
 	})
+}
+
+func TestDigestOfOneFile(t *testing.T) {
+	const text = "USER_ID\nu1\n"
+	r := newList(t, inMemory("a.csv", text))
+	if _, err := readList(t, r, 1); err != nil {
+		t.Fatal(err)
+	}
+	want := Digest{Files: 1, Bytes: int64(len(text)), SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(text)))}
+	if d := r.Digest(); d != want {
+		t.Errorf("%+v, want %+v", d, want)
+	}
 }

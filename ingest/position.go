@@ -22,6 +22,8 @@ type Position struct {
 	Records int64  `json:"records"` // read from that file
 	Digest  string `json:"digest"`  // of these records; "" if there are none
 	IDs     int64  `json:"ids"`     // read from all files
+
+	Sums savedSums `json:"sums"` // of the files before
 }
 
 // Position is where the last Read that didn't fail ended (io.EOF is no failure):
@@ -30,7 +32,7 @@ func (r *ListReader) Position() Position { return r.position }
 
 // mark makes the current place the reader's position.
 func (r *ListReader) mark() {
-	p := Position{Listing: r.listing, File: r.stream.index, Records: r.records, IDs: r.ids}
+	p := Position{Listing: r.listing, File: r.stream.index, Records: r.records, IDs: r.ids, Sums: r.stream.sums.save()}
 	if p.File < len(r.stream.files) {
 		p.Name = r.stream.files[p.File].Path
 	}
@@ -58,6 +60,9 @@ func ResumeListReader(ctx context.Context, src Source, p Position) (_ *ListReade
 		return nil, changedListing(files, p)
 	}
 	if p.File < 0 || p.File > len(files) || p.Records < 0 || p.IDs < p.Records || p.File == len(files) && p.Records > 0 {
+		return nil, errors.New("resume list: position is damaged; start the list from its beginning")
+	}
+	if err := r.stream.sums.resume(p.Sums); err != nil || p.Sums.Files != int64(p.File) {
 		return nil, errors.New("resume list: position is damaged; start the list from its beginning")
 	}
 	r.stream.skip(p.File)

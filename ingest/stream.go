@@ -33,6 +33,7 @@ type stream struct {
 	index int // of the open file, or of the next to open
 	body  *body
 	csv   csvReader
+	sums  *fileSums // nil if nobody asks for a digest
 
 	// Written by the reading goroutine, read by any:
 	current    atomic.Pointer[string]
@@ -60,7 +61,11 @@ func (s *stream) open() error {
 		return io.EOF
 	}
 	f := s.files[s.index]
-	b, err := openBody(s.ctx, s.src, f, &s.bytes)
+	var sum io.Writer = io.Discard
+	if s.sums != nil {
+		sum = s.sums.file
+	}
+	b, err := openBody(s.ctx, s.src, f, &s.bytes, sum)
 	if err != nil {
 		return err
 	}
@@ -77,6 +82,9 @@ func (s *stream) open() error {
 
 // finish closes the file whose end was reached.
 func (s *stream) finish() error {
+	if s.sums != nil {
+		s.sums.next(s.files[s.index])
+	}
 	s.index++
 	return s.close()
 }
@@ -122,29 +130,31 @@ type body struct {
 	close func()
 }
 
-// rawReader counts the stored bytes and keeps the error of the source, which
-// decompressors replace by their own.
+// rawReader counts and sums the stored bytes and keeps the error of the source,
+// which decompressors replace by their own.
 type rawReader struct {
 	io.ReadCloser
 	count *atomic.Int64
+	sum   io.Writer // doesn't fail
 	err   error
 }
 
 func (r *rawReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	r.count.Add(int64(n))
+	r.sum.Write(p[:n])
 	if err != nil && err != io.EOF {
 		r.err = err
 	}
 	return n, err
 }
 
-func openBody(ctx context.Context, src Source, f File, count *atomic.Int64) (*body, error) {
+func openBody(ctx context.Context, src Source, f File, count *atomic.Int64, sum io.Writer) (*body, error) {
 	stored, err := src.Open(ctx, f)
 	if err != nil {
 		return nil, fileError(f.Name, "open", err)
 	}
-	b := &body{file: f, raw: rawReader{ReadCloser: stored, count: count}, close: func() {}}
+	b := &body{file: f, raw: rawReader{ReadCloser: stored, count: count, sum: sum}, close: func() {}}
 	name := strings.ToLower(f.Path)
 	switch {
 	case strings.HasSuffix(name, ".gz"):

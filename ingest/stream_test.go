@@ -17,7 +17,7 @@ func decompress(t testing.TB, name, stored string) (string, error) {
 	t.Helper()
 	var count atomic.Int64
 	src := inMemory(name, stored)
-	b, err := openBody(t.Context(), src, src.files[0], &count)
+	b, err := openBody(t.Context(), src, src.files[0], &count, io.Discard)
 	if err != nil {
 		return "", err
 	}

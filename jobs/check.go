@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Check reads all records and both indexes and reports everything that is wrong with them, joined, each a
+// Check reads all records, both indexes and the ledger and reports everything that is wrong with them, joined, each a
 // [*CorruptError]. It holds one entry for each job in memory.
 func Check(tx Tx) error {
 	var errs []error
@@ -14,8 +14,9 @@ func Check(tx Tx) error {
 		errs = append(errs, &CorruptError{Seq: seq, Problem: fmt.Sprintf(format, args...)})
 	}
 	type entry struct {
-		name string // as in the key of the name index
-		open bool
+		name     string // as in the key of the name index
+		open     bool
+		receipts int // that it may have
 	}
 	records := make(map[uint64]entry)
 	err := tx.Ascend(recordPrefix, func(key, value []byte) error {
@@ -31,11 +32,38 @@ func Check(tx Tx) error {
 			records[seq] = entry{}
 			return nil
 		}
-		records[seq] = entry{name: string(nameKey(j.Kind, j.Name)), open: !j.Status.Terminal()}
+		e := entry{name: string(nameKey(j.Kind, j.Name)), open: !j.Status.Terminal()}
+		if j.NumDeleted != nil {
+			e.receipts = 1
+		}
+		records[seq] = e
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read job records: %w", err)
+	}
+
+	var chain Chain
+	err = Receipts(tx, 0, func(r Receipt, line []byte) error {
+		e, ok := records[r.Seq]
+		if !ok || e.name != "" && e.name != string(nameKey(KindDeletion, r.Name)) {
+			bad(r.Seq, "receipt %d is of no such job", r.Number)
+		}
+		e.receipts--
+		records[r.Seq] = e
+		if err := chain.Add(r, line); err != nil {
+			bad(r.Seq, "%v", err)
+			chain = Chain{Count: r.Number, Head: Digest(line)}
+		}
+		return nil
+	})
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for seq, r := range records {
+		if r.receipts < 0 && r.name != "" {
+			bad(seq, "has a receipt that it shouldn't have")
+		}
 	}
 
 	named := make(map[uint64]bool, len(records))

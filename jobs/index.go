@@ -10,10 +10,12 @@ import (
 //	j SEQ         the record
 //	n KIND/NAME   SEQ of the job that has the name
 //	o SEQ         empty; there while the job is neither COMPLETED nor FAILED
+//	r NUMBER      the receipt, numbered by itself
 var (
-	recordPrefix = []byte{'j'}
-	namePrefix   = []byte{'n'}
-	openPrefix   = []byte{'o'}
+	recordPrefix  = []byte{'j'}
+	namePrefix    = []byte{'n'}
+	openPrefix    = []byte{'o'}
+	receiptPrefix = []byte{'r'}
 )
 
 func seqKey(prefix []byte, seq uint64) []byte {

@@ -113,10 +113,12 @@ type Counts struct {
 	RowsAdded     int64 `json:"rowsAdded,omitempty"`
 	RowsReplaced  int64 `json:"rowsReplaced,omitempty"`
 	RowsDuplicate int64 `json:"rowsDuplicate,omitempty"`
+	// RowsSuppressed are those left out because their user was deleted from a group that suppresses deleted users.
+	RowsSuppressed int64 `json:"rowsSuppressed,omitempty"`
 }
 
 func (c Counts) negative() bool {
-	least := min(c.Listed, c.Matched, c.Unknown, c.Duplicate, c.RowsRead, c.RowsAdded, c.RowsReplaced, c.RowsDuplicate)
+	least := min(c.Listed, c.Matched, c.Unknown, c.Duplicate, c.RowsRead, c.RowsAdded, c.RowsReplaced, c.RowsDuplicate, c.RowsSuppressed)
 	for _, n := range c.Deleted {
 		least = min(least, n)
 	}

@@ -9,11 +9,11 @@ import (
 	"io"
 )
 
-// A stored job is
+// A stored job, or receipt, is
 //
 //	1 byte   format, recordFormat
 //	4 bytes  CRC-32C of the format byte and the JSON, big endian
-//	n bytes  JSON of the Job
+//	n bytes  JSON of it
 //
 // The JSON repeats the sequence number of the key, so that a sound record under the wrong key is found out.
 const (
@@ -36,25 +36,38 @@ func encodeRecord(j *Job) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode job: %w", err)
 	}
+	return sealJSON(body), nil
+}
+
+// sealJSON puts the header before JSON.
+func sealJSON(body []byte) []byte {
 	record := append(make([]byte, recordHeader, recordHeader+len(body)), body...)
 	record[0] = recordFormat
 	binary.BigEndian.PutUint32(record[1:], recordSum(record))
-	return record, nil
+	return record
+}
+
+// unsealJSON returns the JSON behind the header, aliasing record, or what is wrong with the record.
+func unsealJSON(record []byte) (body []byte, problem string) {
+	switch {
+	case len(record) < recordHeader:
+		return nil, "too short"
+	case recordSum(record) != binary.BigEndian.Uint32(record[1:]):
+		return nil, "checksum mismatch"
+	case record[0] != recordFormat:
+		return nil, fmt.Sprintf("format %d is unknown to this version", record[0])
+	}
+	return record[recordHeader:], ""
 }
 
 // decodeRecord reads the record of job seq. Every error is a [*CorruptError]. The job shares no memory with record.
 func decodeRecord(seq uint64, record []byte) (Job, error) {
 	corrupt := func(problem string) (Job, error) { return Job{}, &CorruptError{Seq: seq, Problem: problem} }
-	if len(record) < recordHeader {
-		return corrupt("too short")
+	body, problem := unsealJSON(record)
+	if problem != "" {
+		return corrupt(problem)
 	}
-	if recordSum(record) != binary.BigEndian.Uint32(record[1:]) {
-		return corrupt("checksum mismatch")
-	}
-	if record[0] != recordFormat {
-		return corrupt(fmt.Sprintf("format %d is unknown to this version", record[0]))
-	}
-	dec := json.NewDecoder(bytes.NewReader(record[recordHeader:]))
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	var j Job
 	// The texts of these errors can quote what was stored: they are left out.

@@ -45,6 +45,10 @@ type Group struct {
 	// Sweep is set after an import replaced a layer, until the dictionaries were searched for IDs that nothing refers
 	// to any more.
 	Sweep bool `json:"sweep,omitempty"`
+	// Suppress says that users whom deletions list are left out of later imports. Suppressing is the job whose users don't
+	// count yet.
+	Suppress    bool   `json:"suppress,omitempty"`
+	Suppressing uint64 `json:"suppressing,omitempty"`
 }
 
 // Schema is a named schema. Definition is the text that it was created from, unchanged.
@@ -187,7 +191,7 @@ func records[T any](tx *Tx, prefix string, name func(T) string) ([]T, error) {
 	return out, nil
 }
 
-// CreateGroup adds a dataset group. Name, Domain, Tags and Created are the caller's; the rest is filled in.
+// CreateGroup adds a dataset group. Name, Domain, Tags, Suppress and Created are the caller's; the rest is filled in.
 // Errors: [ErrExists].
 func (tx *Tx) CreateGroup(g Group) (Group, error) {
 	if exists, err := tx.hasRecord(groupKey(g.Name)); err != nil {
@@ -195,7 +199,7 @@ func (tx *Tx) CreateGroup(g Group) (Group, error) {
 	} else if exists {
 		return Group{}, fmt.Errorf("dataset group %s: %w", g.Name, ErrExists)
 	}
-	g.ID, g.Updated, g.Sweep = tx.newID(), g.Created, false
+	g.ID, g.Updated, g.Sweep, g.Suppressing = tx.newID(), g.Created, false, 0
 	return g, tx.putRecord(groupKey(g.Name), g)
 }
 

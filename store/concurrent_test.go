@@ -79,7 +79,7 @@ func TestReadersAndWriters(t *testing.T) {
 		}
 	}
 	for round := range rounds {
-		if err := s.CheckGone(ctx, "shop", uint64(round+1)); err != nil {
+		if _, err := s.CheckGone(ctx, "shop", uint64(round+1)); err != nil {
 			t.Error(err)
 		}
 	}

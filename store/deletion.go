@@ -48,6 +48,11 @@ type sortedIDs struct {
 	ids    packedIDs
 }
 
+func (s *sortedIDs) add(hash uint64, id []byte) {
+	s.hashes = append(s.hashes, hash)
+	s.ids.append(id)
+}
+
 // sortIDs sorts the n IDs that at returns, and counts the repeats that it drops.
 func (s *Store) sortIDs(n int, at func(int) []byte) (out sortedIDs, repeats int64) {
 	hashes := make([]uint64, n)
@@ -66,34 +71,53 @@ func (s *Store) sortIDs(n int, at func(int) []byte) (out sortedIDs, repeats int6
 			repeats++
 			continue
 		}
-		out.hashes = append(out.hashes, hashes[n])
-		out.ids.append(at(int(n)))
+		out.add(hashes[n], at(int(n)))
 	}
 	return out, repeats
 }
 
+// matched is what the user dictionary has of a batch.
+type matched struct {
+	users    *roaring.Bitmap
+	ordinals []uint32 // of known, in its order
+	known    sortedIDs
+	unknown  sortedIDs
+}
+
 // match looks a batch up in the user dictionary.
-func (tx *Tx) match(group uint32, batch sortedIDs) (found *roaring.Bitmap, unknown sortedIDs, err error) {
+func (tx *Tx) match(group uint32, batch sortedIDs) (m matched, err error) {
 	view, err := tx.dictView(dictID{group, dictUsers}, 0)
 	if err != nil {
-		return nil, unknown, err
+		return m, err
 	}
 	l := tx.lookup(&view)
-	found = roaring.New()
+	m.users = roaring.New()
 	for i, hash := range batch.hashes {
 		id := batch.ids.at(i)
 		ordinal, ok, err := l.ordinal(hash, id)
 		if err != nil {
-			return nil, unknown, err
+			return m, err
 		}
-		if ok {
-			found.Add(ordinal)
-		} else {
-			unknown.hashes = append(unknown.hashes, hash)
-			unknown.ids.append(id)
+		if !ok {
+			m.unknown.add(hash, id)
+			continue
+		}
+		m.users.Add(ordinal)
+		m.ordinals = append(m.ordinals, ordinal)
+		m.known.add(hash, id)
+	}
+	return m, nil
+}
+
+// hashes returns the keyed hashes of the known users that aren't in before.
+func (m *matched) hashes(key *idKey, group string, before *roaring.Bitmap) []IDHash {
+	var out []IDHash
+	for i, o := range m.ordinals {
+		if !before.Contains(o) {
+			out = append(out, key.hash(group, m.known.ids.at(i)))
 		}
 	}
-	return found, unknown, nil
+	return out
 }
 
 // appendTo writes the IDs in the form that [idCursor] reads.
@@ -120,7 +144,7 @@ func (s *Store) StageUsers(ctx context.Context, group string, job uint64, batch 
 		if err != nil {
 			return err
 		}
-		found, unknown, err := tx.match(g.ID, sorted)
+		m, err := tx.match(g.ID, sorted)
 		if err != nil {
 			return err
 		}
@@ -128,15 +152,18 @@ func (s *Store) StageUsers(ctx context.Context, group string, job uint64, batch 
 		if err != nil {
 			return err
 		}
+		if err := tx.putHashes(job, batch, m.hashes(s.key, group, all)); err != nil {
+			return err
+		}
 		before := all.GetCardinality()
-		all.Or(found)
-		st := Staged{Matched: int64(all.GetCardinality() - before), Unknown: int64(len(unknown.hashes))}
-		st.Duplicate = repeats + int64(found.GetCardinality()) - st.Matched
+		all.Or(m.users)
+		st := Staged{Matched: int64(all.GetCardinality() - before), Unknown: int64(len(m.unknown.hashes))}
+		st.Duplicate = repeats + int64(m.users.GetCardinality()) - st.Matched
 		if err := tx.putStaged(job, all); err != nil {
 			return err
 		}
 		part := uint32(0)
-		for data := range slices.Chunk(unknown.appendTo(nil), s.limits.stagePart) {
+		for data := range slices.Chunk(m.unknown.appendTo(nil), s.limits.stagePart) {
 			key := stageKey(job, stageUnknown, batch, part)
 			if err := putSealed(tx.b.Bucket(bucketStage), key, slices.Clone(data)); err != nil {
 				return err
@@ -201,6 +228,12 @@ func (r *stagedReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// eachUnknown calls fn for the IDs of a batch that matched nobody.
+func (s *Store) eachUnknown(ctx context.Context, job uint64, batch uint32, fn func(c *idCursor, first bool) error) error {
+	r := bufio.NewReaderSize(&stagedReader{ctx: ctx, s: s, job: job, batch: batch}, 4<<10)
+	return mergeIDs([]*bufio.Reader{r}, fn)
+}
+
 // DistinctUnknown counts the different IDs of a job's list that matched nobody, over all its batches, and those that came
 // in more than one.
 func (s *Store) DistinctUnknown(ctx context.Context, job uint64, batches uint32) (distinct, repeats int64, err error) {
@@ -231,7 +264,7 @@ type Deleted struct {
 // [Store.Clean] and [Store.Scrub]. When the commit itself fails its outcome is unknown, and the caller has to look at
 // its own record. Errors: [ErrImporting].
 func (s *Store) Tombstone(ctx context.Context, group string, job uint64, batches uint32, commit func(*Tx, Deleted) error) error {
-	late, err := s.lateUsers(ctx, group, job, batches)
+	late, hashes, err := s.lateUsers(ctx, group, job, batches)
 	if err != nil {
 		return err
 	}
@@ -254,6 +287,12 @@ func (s *Store) Tombstone(ctx context.Context, group string, job uint64, batches
 			if err := tx.putStaged(job, users); err != nil {
 				return err
 			}
+		}
+		if err := tx.putHashes(job, lateBatch, hashes); err != nil {
+			return err
+		}
+		if err := tx.endSuppressing(g, job); err != nil {
+			return err
 		}
 		datasets, err := tx.Datasets(group)
 		if err != nil {
@@ -283,8 +322,8 @@ func (s *Store) Tombstone(ctx context.Context, group string, job uint64, batches
 
 // lateUsers matches a job's unknown IDs once more: between the batch that found them unknown and now, others may have
 // come into the dictionary.
-func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches uint32) (*roaring.Bitmap, error) {
-	late := roaring.New()
+func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches uint32) (late *roaring.Bitmap, hashes []IDHash, err error) {
+	late = roaring.New()
 	var chunk sortedIDs
 	flush := func() error {
 		return s.View(ctx, func(tx *Tx) error {
@@ -292,9 +331,10 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 			if err != nil {
 				return err
 			}
-			found, _, err := tx.match(g.ID, chunk)
+			m, err := tx.match(g.ID, chunk)
 			if err == nil {
-				late.Or(found)
+				hashes = append(hashes, m.hashes(s.key, group, late)...)
+				late.Or(m.users)
 			}
 			chunk.hashes = chunk.hashes[:0]
 			chunk.ids.reset()
@@ -302,10 +342,9 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 		})
 	}
 	for batch := range batches {
-		r := bufio.NewReaderSize(&stagedReader{ctx: ctx, s: s, job: job, batch: batch}, 4<<10)
-		err := mergeIDs([]*bufio.Reader{r}, func(c *idCursor, _ bool) error {
-			chunk.hashes = append(chunk.hashes, c.hash)
-			if chunk.ids.append(c.id); chunk.ids.len() < s.limits.resolveBatch && len(chunk.ids.data) < s.limits.resolveBytes {
+		err := s.eachUnknown(ctx, job, batch, func(c *idCursor, _ bool) error {
+			chunk.add(c.hash, c.id)
+			if chunk.ids.len() < s.limits.resolveBatch && len(chunk.ids.data) < s.limits.resolveBytes {
 				return nil
 			}
 			return flush()
@@ -314,35 +353,16 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 			err = flush()
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return late, nil
+	return late, hashes, nil
 }
 
 // DropStaged removes what a job has staged.
 func (s *Store) DropStaged(ctx context.Context, job uint64) error {
-	for done := false; !done; {
-		err := s.Update(ctx, func(tx *Tx) error {
-			b := tx.b.Bucket(bucketStage)
-			prefix := uint64Key(job)
-			var keys [][]byte
-			c := b.Cursor()
-			k, _ := c.Seek(prefix)
-			for ; k != nil && bytes.HasPrefix(k, prefix) && len(keys) < max(1, s.limits.stageBytes/s.limits.stagePart); k, _ = c.Next() {
-				keys = append(keys, bytes.Clone(k))
-			}
-			done = k == nil || !bytes.HasPrefix(k, prefix)
-			for _, k := range keys {
-				if err := b.Delete(k); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("drop what the job staged: %w", err)
-		}
+	if err := s.dropPrefix(ctx, bucketStage, uint64Key(job)); err != nil {
+		return fmt.Errorf("drop what the job staged: %w", err)
 	}
 	return nil
 }

@@ -45,17 +45,17 @@ func (s *Store) BeginDryRun(ctx context.Context, group string) (*DryRun, error) 
 func (d *DryRun) Add(ctx context.Context, n int, at func(int) []byte) error {
 	sorted, repeats := d.s.sortIDs(n, at)
 	return d.s.View(ctx, func(tx *Tx) error {
-		found, unknown, err := tx.match(d.group.ID, sorted)
+		m, err := tx.match(d.group.ID, sorted)
 		if err != nil {
 			return err
 		}
 		before := d.users.GetCardinality()
-		d.users.Or(found)
+		d.users.Or(m.users)
 		matched := int64(d.users.GetCardinality() - before)
 		d.out.Listed += int64(n)
 		d.out.Matched += matched
-		d.out.Duplicate += repeats + int64(found.GetCardinality()) - matched
-		sec, err := d.spill.append(unknown.appendTo(nil))
+		d.out.Duplicate += repeats + int64(m.users.GetCardinality()) - matched
+		sec, err := d.spill.append(m.unknown.appendTo(nil))
 		d.lists = append(d.lists, sec)
 		return err
 	})

@@ -64,7 +64,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{name: "empty", is: ErrNotStore}, {name: "text", is: ErrNotStore},
 		{name: "bolt", is: ErrNotStore, text: "another program"}, {name: "bolt-meta", is: ErrNotStore, text: "another program"},
-		{name: "format", is: ErrNotStore, text: "its format is 1 and this version reads 2"},
+		{name: "format", is: ErrNotStore, text: "its format is 1 and this version reads 3"},
 		{name: "state", as: corrupt}, {name: "bucket", as: corrupt, text: "tombs"},
 	} {
 		for _, ro := range []bool{true, false} {
@@ -202,7 +202,7 @@ func everyCall(s *Store) map[string]func(context.Context) error {
 			}
 			return err
 		},
-		"gone":   func(ctx context.Context) error { return s.CheckGone(ctx, "shop", 1) },
+		"gone":   func(ctx context.Context) error { _, err := s.CheckGone(ctx, "shop", 1); return err },
 		"update": func(ctx context.Context) error { return s.Update(ctx, none) },
 		"scrub":  func(ctx context.Context) error { _, err := s.Scrub(ctx); return err },
 		"clean":  func(ctx context.Context) error { _, _, err := s.Clean(ctx); return err },

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestFormat(t *testing.T) {
 	limits := defaultLimits
 	limits.forwardEntries, limits.pageRows = 4, 2
-	s := openQuick(t, filepath.Join(t.TempDir(), "golden.expunge"), Options{Codec: CodecNone, BlockRows: 4}, limits)
+	s := openQuick(t, filepath.Join(t.TempDir(), "golden.expunge"), Options{Codec: CodecNone, BlockRows: 4, IDKey: []byte("a key for this test only")}, limits)
 	setSeed(t, s, 1)
 	createGroupNamed(t, s)
 	importRows(t, s, "shop", Users, ImportFull, []row{{"ann", 31, "Rome"}, {"bob", nil, nil}, {"cy", 5, "Oslo"}, {"deb", 6, nil}, {"eve", 7, "Bonn"}})

@@ -28,6 +28,8 @@ type ImportResult struct {
 	Added     int64 // rows that are new
 	Replaced  int64 // rows that were there and are no longer: by key, or all of them in a full import
 	Duplicate int64 // rows dropped because they are there already, or come again later with the same key
+
+	Suppressed int64 // rows left out because their user was deleted from a group that suppresses deleted users
 }
 
 // Import is an import in flight. Nothing of it is visible until Finish, and after an error nothing of it stays. It is
@@ -161,6 +163,11 @@ func (im *Import) publish(ctx context.Context, tx *Tx, w *layerWriter) error {
 			return err
 		}
 		if im.result.Replaced, err = tx.killRows(ctx, &d, epoch, keys); err != nil {
+			return err
+		}
+	}
+	if im.result.Suppressed > 0 {
+		if err := tx.setSweep(im.rec.Group); err != nil { // items that came with these rows alone
 			return err
 		}
 	}

@@ -134,13 +134,19 @@ func (tx *Tx) countRows(group string, users *roaring.Bitmap) (map[DatasetType]in
 	return counts, nil
 }
 
+// Looked says what a check looked at.
+type Looked struct {
+	Users  int64 // whose IDs aren't in the dictionary
+	Blocks int64 // in whose indexes the users aren't
+}
+
 // CheckGone makes sure that nothing of the users of a job is left where a reader or a later operation could find it: no
 // index and no tombstone of a block has their ordinals, and the dictionary doesn't have their IDs. It looks through
 // fences, so its cost goes with the users and not with the store.
-func (s *Store) CheckGone(ctx context.Context, group string, job uint64) error {
+func (s *Store) CheckGone(ctx context.Context, group string, job uint64) (looked Looked, err error) {
 	var users *roaring.Bitmap
 	var blocks []fenced
-	err := s.View(ctx, func(tx *Tx) (err error) {
+	err = s.View(ctx, func(tx *Tx) (err error) {
 		if users, err = tx.staged(job); err != nil || users.IsEmpty() {
 			return err
 		}
@@ -165,9 +171,10 @@ func (s *Store) CheckGone(ctx context.Context, group string, job uint64) error {
 		return tx.checkIDsGone(dictID{g.ID, dictUsers}, users)
 	})
 	if err != nil {
-		return err
+		return looked, err
 	}
-	return s.eachBlock(ctx, blocks, func(tx *Tx, i int) error {
+	looked = Looked{Users: int64(users.GetCardinality()), Blocks: int64(len(blocks))}
+	return looked, s.eachBlock(ctx, blocks, func(tx *Tx, i int) error {
 		if tx.b.Bucket(bucketBlocks).Bucket(uint64Key(blocks[i].fence.Block)) == nil {
 			return fmt.Errorf("%s was replaced during the check: check again", blockName(blocks[i].fence.Block))
 		}

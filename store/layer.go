@@ -82,6 +82,7 @@ const (
 	streamNew stream = iota
 	streamKnown
 	streamAside
+	streamLeftOut // nowhere: of a suppressed user
 )
 
 // pass stores the rows of partitions, whose keys get their ordinals from resolve. items are the ordinals of the items'

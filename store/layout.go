@@ -9,29 +9,32 @@ import (
 )
 
 // formatVersion changes whenever a file written by this version can't be read by the last one, or the reverse.
-const formatVersion = 2
+const formatVersion = 3
 
 var (
-	bucketMeta     = []byte("meta")
-	bucketCatalog  = []byte("catalog")
-	bucketDicts    = []byte("dicts")
-	bucketForward  = []byte("forward")
-	bucketReverse  = []byte("reverse")
-	bucketLeaving  = []byte("leaving")
-	bucketFences   = []byte("fences")
-	bucketBlocks   = []byte("blocks")
-	bucketTombs    = []byte("tombs")
-	bucketRetired  = []byte("retired")
-	bucketItemRefs = []byte("itemrefs")
-	bucketGarbage  = []byte("garbage")
-	bucketImports  = []byte("imports")
-	bucketStage    = []byte("stage")
-	bucketJobs     = []byte("jobs")
+	bucketMeta       = []byte("meta")
+	bucketCatalog    = []byte("catalog")
+	bucketDicts      = []byte("dicts")
+	bucketForward    = []byte("forward")
+	bucketReverse    = []byte("reverse")
+	bucketLeaving    = []byte("leaving")
+	bucketFences     = []byte("fences")
+	bucketBlocks     = []byte("blocks")
+	bucketTombs      = []byte("tombs")
+	bucketRetired    = []byte("retired")
+	bucketItemRefs   = []byte("itemrefs")
+	bucketGarbage    = []byte("garbage")
+	bucketImports    = []byte("imports")
+	bucketStage      = []byte("stage")
+	bucketJobs       = []byte("jobs")
+	bucketHashes     = []byte("hashes")
+	bucketSuppressed = []byte("suppressed")
 )
 
 var allBuckets = [][]byte{
 	bucketMeta, bucketCatalog, bucketDicts, bucketForward, bucketReverse, bucketLeaving, bucketFences, bucketBlocks,
 	bucketTombs, bucketRetired, bucketItemRefs, bucketGarbage, bucketImports, bucketStage, bucketJobs,
+	bucketHashes, bucketSuppressed,
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -401,7 +401,7 @@ func (m *model) clean() {
 			left = append(left, j)
 			continue
 		}
-		if err := m.s.CheckGone(ctx, j.group, j.job); err != nil {
+		if _, err := m.s.CheckGone(ctx, j.group, j.job); err != nil {
 			m.t.Error(err)
 		}
 		if err := m.s.DropStaged(ctx, j.job); err != nil {

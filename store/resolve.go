@@ -151,6 +151,8 @@ type keyResolver struct {
 	next   uint32       // the next new ordinal
 	sorted ordinalRange // the dictionary's
 
+	suppress bool // the group keeps users out
+
 	// The key before: one with many rows goes on in the next unit.
 	hash    uint64
 	id      []byte
@@ -161,10 +163,40 @@ func (im *Import) newKeyResolver(ctx context.Context) (*keyResolver, error) {
 	r := &keyResolver{im: im, kind: im.layout.dict}
 	err := im.s.View(ctx, func(tx *Tx) error {
 		st, err := tx.dictState(dictID{im.rec.GroupID, r.kind})
+		if err != nil {
+			return err
+		}
 		r.base, r.next, r.sorted = st.Next, st.Next, st.Sorted
+		g, err := tx.Group(im.rec.Group)
+		r.suppress = g.Suppress && r.kind == dictUsers
 		return err
 	})
 	return r, err
+}
+
+// leaveOut finds the keys of users who are suppressed.
+func (r *keyResolver) leaveOut(ctx context.Context, u *unit) error {
+	if !r.suppress {
+		return nil
+	}
+	return r.im.s.View(ctx, func(tx *Tx) error {
+		g, err := tx.Group(r.im.rec.Group)
+		if err != nil {
+			return err
+		}
+		for i := range u.keys {
+			_, id := u.key(i)
+			out, err := (suppressed{tx, g}).has(id)
+			if err != nil {
+				return err
+			}
+			if out {
+				u.streams[i] = streamLeftOut
+				r.im.result.Suppressed += int64(len(u.rowsOf(i)))
+			}
+		}
+		return nil
+	})
 }
 
 func (r *keyResolver) resolve(ctx context.Context, u *unit) (err error) {
@@ -175,9 +207,13 @@ func (r *keyResolver) resolve(ctx context.Context, u *unit) (err error) {
 		return err
 	}
 	u.streams = append(u.streams[:0], make([]stream, len(u.keys))...)
+	if err := r.leaveOut(ctx, u); err != nil {
+		return err
+	}
 	for i, ok := range u.known {
 		hash, id := u.key(i)
 		switch {
+		case u.streams[i] == streamLeftOut:
 		case ok && u.ordinals[i] < r.base:
 			u.streams[i] = streamAside
 			if o := u.ordinals[i]; o >= r.sorted.From && o < r.sorted.To {

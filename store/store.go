@@ -34,6 +34,10 @@ type Options struct {
 	BlockRows int
 	// MaxSize is the most bytes that the file may grow to. 0 means no limit but the disk's.
 	MaxSize int64
+	// IDKey is the key of the hashes of IDs, of 16 bytes at least, which the store then doesn't keep: it has to be given
+	// whenever the store is opened for writing. nil, when the store is created, makes a key that lies in the file. The
+	// store keeps the slice.
+	IDKey []byte
 	// Logger gets what goes on; it never gets an ID or a row. nil discards.
 	Logger *slog.Logger
 }
@@ -71,6 +75,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.BlockRows < 1 || o.BlockRows > maxBlockRows {
 		errs = append(errs, fmt.Errorf("block rows must be 1 to %d", maxBlockRows))
+	}
+	if len(o.IDKey) > 0 && len(o.IDKey) < minKeyBytes {
+		errs = append(errs, fmt.Errorf("a key for hashes of IDs must have %d bytes at least", minKeyBytes))
 	}
 	if o.MaxSize < 0 {
 		errs = append(errs, errors.New("maximum size must not be below 0"))
@@ -123,6 +130,9 @@ type Store struct {
 	gate sync.RWMutex
 	db   *bolt.DB // guarded by gate; nil when closed
 	down error    // guarded by gate; why db is nil
+
+	// key makes hashes of IDs. It is nil in a read-only store whose key the caller holds and didn't give.
+	key *idKey
 
 	views   datasetViews
 	leases  leaseTable
@@ -188,6 +198,9 @@ func (s *Store) load(ctx context.Context) error {
 			if b.Bucket(name) == nil {
 				return &CorruptError{What: "bucket " + string(name), Problem: "is missing"}
 			}
+		}
+		if s.key, err = loadIDKey(meta, s.opts.IDKey, s.opts.ReadOnly); err != nil {
+			return err
 		}
 		_, err = s.newTx(b)
 		return err
@@ -303,6 +316,9 @@ func initialise(path string, opts Options) (err error) {
 		}
 		meta := tx.Bucket(bucketMeta)
 		if err := putSealed(meta, keyInfo, v); err != nil {
+			return err
+		}
+		if err := createIDKey(meta, opts.IDKey); err != nil {
 			return err
 		}
 		return putSealed(meta, keyState, state{}.encode())

@@ -280,7 +280,7 @@ func finishDeletion(t testing.TB, s *Store, group string, job uint64) {
 	if _, _, err := s.Clean(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CheckGone(ctx, group, job); err != nil {
+	if _, err := s.CheckGone(ctx, group, job); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.DropStaged(ctx, job); err != nil {

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// backgroundDelay is how long Finish waits before the next part of what no job waits for, so that jobs come first.
+const backgroundDelay = time.Millisecond
+
+// background does a part of what no job waits for: it merges layers that imports made, takes what merges and imports
+// replaced out of the file, and gives the room back. A deletion ends it: see [Engine.stopBackground].
+func (e *Engine) background(ctx context.Context) (again time.Duration, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.mu.Lock()
+	e.stop = cancel
+	e.mu.Unlock()
+	// A job that was released before stopBackground could end this is here; one that is released later ends it.
+	released, err := e.released(ctx)
+	more := false
+	if err == nil && len(released) == 0 {
+		more, err = e.tidy(ctx)
+	}
+	if ctx.Err() != nil || len(released) > 0 {
+		return backgroundDelay, nil // what was begun is for Clean, which the job needs
+	}
+	if err != nil || !more {
+		return 0, err
+	}
+	return backgroundDelay, nil
+}
+
+// tidy reports whether there is more to do.
+func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
+	more, err = e.store.MergeLayers(ctx)
+	if err != nil {
+		return false, err
+	}
+	if replaced := e.takeReplaced(); more || replaced {
+		_, waitsFor, err := e.store.Clean(ctx)
+		if err != nil || waitsFor > 0 {
+			e.setReplaced() // it is called again when a snapshot ends
+		}
+		if err != nil {
+			return false, err
+		}
+		e.unscrubbed = true
+	}
+	if more {
+		return true, nil
+	}
+	if e.unscrubbed {
+		if _, err := e.store.Scrub(ctx); err != nil {
+			return false, err
+		}
+		e.unscrubbed = false
+	}
+	return e.store.Trim(ctx)
+}
+
+// setReplaced notes that the file holds what an import or a merge replaced.
+func (e *Engine) setReplaced() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.replaced = true
+}
+
+func (e *Engine) takeReplaced() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := e.replaced
+	e.replaced = false
+	return was
+}
+
+// stopBackground ends what background does right now, since a job waits for Finish.
+func (e *Engine) stopBackground() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stop != nil {
+		e.stop()
+	}
+}
