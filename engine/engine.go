@@ -27,6 +27,14 @@ type Options struct {
 	Region, Account string
 	// MaxSize is the most bytes that the store's file may grow to. 0 means no limit but the disk's.
 	MaxSize int64
+	// IDKey is the key of the hashes that stand for deleted users in the ledger and among the suppressed, of 16 bytes at
+	// least, 32 random ones at best. If it is given when the store is created it has to be given whenever the store is opened
+	// for writing, and isn't in the file. nil makes a key that lies in the file: then whoever has the file can try out
+	// whether an ID is among the hashes, which isn't so for a key that is kept elsewhere.
+	IDKey []byte
+	// SnapshotMaxAge ends snapshots of this age, so that one that was never released can't hold an erasure for ever: what is
+	// read from them is [ErrExpired]. 0 means never.
+	SnapshotMaxAge time.Duration
 	// Logger gets what goes on, never an ID or a row. nil discards.
 	Logger *slog.Logger
 }
@@ -38,6 +46,7 @@ type Engine struct {
 	log     *slog.Logger
 	runner  *jobs.Runner // nil when read-only
 	resumed []Job        // see Resumed
+	maxAge  time.Duration
 
 	mu       sync.Mutex
 	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu
@@ -54,7 +63,7 @@ type Engine struct {
 }
 
 // Open opens the store at path, and creates it unless opts.ReadOnly is set. Unfinished jobs go on at once. Errors:
-// [ErrLocked] if another process has it open, [ErrNotStore], *[CorruptError], fs.ErrNotExist for a read-only store that
+// [ErrLocked] if another process has it open, [ErrNotStore], [ErrKey], *[CorruptError], fs.ErrNotExist for a read-only store that
 // isn't there. The caller must Close the engine.
 func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	if opts.Logger == nil {
@@ -62,12 +71,12 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	}
 	s, err := store.Open(ctx, path, store.Options{
 		ReadOnly: opts.ReadOnly, LockTimeout: opts.LockTimeout, Codec: opts.Codec, Region: opts.Region,
-		Account: opts.Account, MaxSize: opts.MaxSize, Logger: opts.Logger,
+		Account: opts.Account, MaxSize: opts.MaxSize, IDKey: opts.IDKey, Logger: opts.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: s, log: opts.Logger, account: jobs.DefaultAccount(), progress: make(map[uint64]Progress)}
+	e := &Engine{store: s, log: opts.Logger, account: jobs.DefaultAccount(), progress: make(map[uint64]Progress), maxAge: opts.SnapshotMaxAge}
 	e.account.Region, e.account.ID = s.Info().Region, s.Info().Account
 	if opts.ReadOnly {
 		return e, nil

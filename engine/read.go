@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -19,6 +20,8 @@ type Snapshot struct {
 	e        *Engine
 	sn       *store.Snapshot
 	released atomic.Bool // set before sn is released: what was read while it isn't is whole
+	expired  atomic.Bool // set before released
+	timer    *time.Timer // ends it when it is too old; nil if it may get old
 }
 
 // Snapshot opens a snapshot of some datasets of a group, or of all that it has if none is named. The caller must release
@@ -28,11 +31,25 @@ func (e *Engine) Snapshot(ctx context.Context, group string, types ...DatasetTyp
 	if err != nil {
 		return nil, mapError(err)
 	}
-	return &Snapshot{e: e, sn: sn}, nil
+	s := &Snapshot{e: e, sn: sn}
+	if e.maxAge > 0 {
+		s.timer = time.AfterFunc(e.maxAge, func() {
+			s.expired.Store(true)
+			s.end()
+		})
+	}
+	return s, nil
 }
 
 // Release ends the snapshot; releasing it again does nothing.
 func (s *Snapshot) Release() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.end()
+}
+
+func (s *Snapshot) end() {
 	s.released.Store(true)
 	s.sn.Release()
 	if s.e.runner != nil {
@@ -48,7 +65,7 @@ func (s *Snapshot) Schema(t DatasetType) *arrow.Schema { return s.sn.Schema(t) }
 
 // Scan yields the rows of a dataset as Arrow records of up to some thousand rows. The rows of one user, in Items datasets
 // of one item, lie side by side and in the order of TIMESTAMP within what one import brought. The caller releases each
-// record; its buffers are its own. After an error nothing more is yielded. Errors: [ErrNotFound], [ErrReleased].
+// record; its buffers are its own. After an error nothing more is yielded. Errors: [ErrNotFound], [ErrReleased], [ErrExpired].
 func (s *Snapshot) Scan(ctx context.Context, t DatasetType) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		for rec, err := range s.sn.Scan(ctx, t) {
@@ -67,11 +84,14 @@ func (s *Snapshot) unreleased(rec arrow.Record, err error) (arrow.Record, error)
 	if rec != nil {
 		rec.Release()
 	}
+	if s.expired.Load() {
+		return nil, ErrExpired
+	}
 	return nil, ErrReleased
 }
 
 // UserRows returns the rows of one user in a Users or Interactions dataset as one record, or nil if there are none. In
-// an Items dataset it takes an ITEM_ID. The caller releases the record. Errors: [ErrNotFound], [ErrReleased].
+// an Items dataset it takes an ITEM_ID. The caller releases the record. Errors: [ErrNotFound], [ErrReleased], [ErrExpired].
 func (s *Snapshot) UserRows(ctx context.Context, t DatasetType, id string) (arrow.Record, error) {
 	return s.unreleased(s.sn.RowsOf(ctx, t, []byte(id)))
 }

@@ -79,10 +79,14 @@ var (
 	ErrClosed   = store.ErrClosed
 	ErrLeased   = store.ErrLeased
 	ErrFull     = store.ErrFull
+	ErrKey      = store.ErrKey
 )
 
 // ErrReleased says that a snapshot was read after its release.
 var ErrReleased = errors.New("snapshot is released: open another one")
+
+// ErrExpired says that a snapshot was read that is older than Options.SnapshotMaxAge.
+var ErrExpired = errors.New("snapshot is older than snapshots may get: open another one, and release it sooner")
 
 // Errors of resources and jobs; those of either package below are both of them.
 var (

@@ -1,19 +1,24 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/expunge-db/expunge/engine"
 )
 
 // storeVariable names the environment variable that --store is taken from.
 const storeVariable = "EXPUNGE_STORE"
+
+// keyVariable names the one that --key-file is taken from.
+const keyVariable = "EXPUNGE_KEY_FILE"
 
 // The exit statuses.
 const (
@@ -36,6 +41,7 @@ type app struct {
 	verbose  bool
 	logLevel string
 	store    string
+	keyFile  string
 }
 
 // run runs one command line, without the program's name, and returns the exit status. When ctx ends the command stops
@@ -84,7 +90,7 @@ Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 th
 		Example: `  expunge quickstart
   expunge import --store shop.expunge --group shop --dataset users users.csv
   expunge delete --store shop.expunge --group shop forget.csv`,
-		Version:                    version(),
+		Version:                    engine.Version(),
 		Args:                       cobra.ArbitraryArgs, // so that an unknown command is reported below
 		SuggestionsMinimumDistance: 2,
 
@@ -108,7 +114,7 @@ Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 th
 	flags.StringVar(&a.logLevel, "log-level", "error", "log to stderr from this level on: debug, info, warn or error")
 	must(root.RegisterFlagCompletionFunc("log-level", fixed("debug", "info", "warn", "error")))
 	root.AddCommand(a.quickstartCmd(), a.generateCmd(), a.benchCmd(), a.importCmd(), a.deleteCmd(), a.jobsCmd(), a.jobCmd(), a.scanCmd(),
-		a.statCmd(), a.checkCmd())
+		a.statCmd(), a.checkCmd(), a.verifyCmd(), a.suppressCmd(), a.backupCmd())
 	return root
 }
 
@@ -140,6 +146,25 @@ func (a *app) command(do func(ctx context.Context, args []string) error) func(*c
 func (a *app) storeFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.store, "store", os.Getenv(storeVariable), "the store's file; also from "+storeVariable)
 	must(cmd.MarkFlagFilename("store"))
+	cmd.Flags().StringVar(&a.keyFile, "key-file", os.Getenv(keyVariable),
+		"file with the key of the hashes of deleted users, if the store isn't to keep it; also from "+keyVariable)
+	must(cmd.MarkFlagFilename("key-file"))
+}
+
+// key reads the key that the caller holds; nil if there is none.
+func (a *app) key() ([]byte, error) {
+	if a.keyFile == "" {
+		return nil, nil
+	}
+	key, err := os.ReadFile(a.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read --key-file: %w", err)
+	}
+	key = bytes.TrimRight(key, "\r\n")
+	if len(key) < 16 {
+		return nil, nextStep(errors.New("the key in --key-file has less than 16 bytes"), "Make one: openssl rand -hex 32 >key")
+	}
+	return key, nil
 }
 
 // oneArg wants exactly one argument, and says what it is when it is missing.
@@ -160,13 +185,4 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
-}
-
-// version is that of the module, as the go command has recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

@@ -49,12 +49,17 @@ type checkJSON struct {
 	Problems []string `json:"problems"`
 }
 
-// printCheck prints what was found, and returns an error if that is anything.
-func (a *app) printCheck(r engine.CheckReport) error {
+func viewCheck(r engine.CheckReport) checkJSON {
 	v := checkJSON{len(r.Problems) == 0, r.Pages, r.Blocks, r.Rows, r.IDs, []string{}}
 	for _, p := range r.Problems {
 		v.Problems = append(v.Problems, p.Error())
 	}
+	return v
+}
+
+// printCheck prints what was found, and returns an error if that is anything.
+func (a *app) printCheck(r engine.CheckReport) error {
+	v := viewCheck(r)
 	var err error
 	switch {
 	case a.json:

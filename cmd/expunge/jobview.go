@@ -50,6 +50,8 @@ type importCount struct {
 	Added     int64 `json:"rowsAdded"`
 	Replaced  int64 `json:"rowsReplaced"`
 	Duplicate int64 `json:"rowsDuplicate"`
+
+	Suppressed int64 `json:"rowsSuppressed"`
 }
 
 func viewJob(j engine.Job) jobJSON {
@@ -62,7 +64,7 @@ func viewJob(j engine.Job) jobJSON {
 	c := j.Counts
 	if j.Kind == engine.KindImport {
 		v.DatasetImportJobARN = j.ARN
-		v.ImportCounts = &importCount{c.RowsRead, c.RowsAdded, c.RowsReplaced, c.RowsDuplicate}
+		v.ImportCounts = &importCount{c.RowsRead, c.RowsAdded, c.RowsReplaced, c.RowsDuplicate, c.RowsSuppressed}
 	} else {
 		v.DataDeletionJobARN = j.ARN
 		v.DeletionCounts = &listCounts{c.Listed, c.Matched, c.Unknown, c.Duplicate, c.Deleted}
@@ -159,6 +161,9 @@ func rowsText(j engine.Job) string {
 		}
 		if c.RowsDuplicate > 0 {
 			text += fmt.Sprintf(", %s left out that were there already", count(c.RowsDuplicate))
+		}
+		if c.RowsSuppressed > 0 {
+			text += fmt.Sprintf(", %s left out of users who were deleted", count(c.RowsSuppressed))
 		}
 		return text
 	}

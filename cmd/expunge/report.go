@@ -44,6 +44,8 @@ func (a *app) openError(err error) error {
 		return errors.New("stopped before the store was open; nothing was started")
 	case errors.Is(err, engine.ErrLocked):
 		return nextStep(err, "One process at a time can write a store. Wait until the other one has ended, then run this again.")
+	case errors.Is(err, engine.ErrKey):
+		return nextStep(err, "Give the file that holds it: --key-file FILE. A store that keeps its own key takes none.")
 	case errors.Is(err, fs.ErrPermission):
 		return nextStep(err, "Give this user the right to read the file, and for import and delete to write it and its folder.")
 	case errors.Is(err, engine.ErrNotStore):

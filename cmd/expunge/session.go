@@ -13,7 +13,11 @@ import (
 
 // read runs do on the store, opened read-only.
 func (a *app) read(ctx context.Context, do func(*engine.Engine) error) (err error) {
-	e, err := engine.Open(ctx, a.store, engine.Options{ReadOnly: true, Logger: a.log})
+	key, err := a.key()
+	if err != nil {
+		return err
+	}
+	e, err := engine.Open(ctx, a.store, engine.Options{ReadOnly: true, IDKey: key, Logger: a.log})
 	if err != nil {
 		return a.openError(err)
 	}
@@ -27,7 +31,11 @@ func (a *app) write(ctx context.Context, create bool, do func(*engine.Engine) er
 	if !create && !a.storeExists() { // a mistyped path mustn't leave an empty store behind
 		return a.openError(fs.ErrNotExist)
 	}
-	e, err := engine.Open(ctx, a.store, engine.Options{Logger: a.log})
+	key, err := a.key()
+	if err != nil {
+		return err
+	}
+	e, err := engine.Open(ctx, a.store, engine.Options{IDKey: key, Logger: a.log})
 	if create && errors.Is(err, fs.ErrNotExist) {
 		return nextStep(err, "Make the folder first, or give another --store.")
 	}
