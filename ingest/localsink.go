@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,16 +46,4 @@ func (f *localSinkFile) Commit() error {
 
 func (f *localSinkFile) Abort() error {
 	return WriteError(f.name, errors.Join(f.file.Abort(), f.root.Close()))
-}
-
-// WriteError names the file in an error of writing it, for implementations of [Sink]. nil and errors that don't need it
-// pass through.
-func WriteError(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return &Error{File: name, Problem: "no permission to write it; give this process write access to the folder", Err: err}
-	}
-	return fileError(name, "write", err)
 }
