@@ -105,8 +105,8 @@ func (s *Server) OnRequest(fn func(Request) Fault) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	s.mu.Lock()
-	fault, large, isLarge := s.fault, s.large[bucket+"/"+key], false
-	_, isLarge = s.large[bucket+"/"+key]
+	fault := s.fault
+	large, isLarge := s.large[bucket+"/"+key]
 	s.mu.Unlock()
 
 	var f Fault
@@ -121,7 +121,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if f.After > 0 {
-		w = &breaking{ResponseWriter: w, ctx: r.Context().Done(), left: f.After, stall: f.Stall}
+		w = &breaking{ResponseWriter: w, gone: r.Context().Done(), left: f.After, stall: f.Stall}
 	}
 	if isLarge {
 		w.Header().Set("ETag", large.etag)
@@ -155,6 +155,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code string) {
 	if !ok {
 		panic(fmt.Sprintf("s3test: status of %s isn't known", code))
 	}
+	io.Copy(io.Discard, r.Body) // else the client may see a broken connection and no answer
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
@@ -168,7 +169,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code string) {
 // breaking is an answer whose connection breaks.
 type breaking struct {
 	http.ResponseWriter
-	ctx   <-chan struct{}
+	gone  <-chan struct{}
 	left  int64
 	stall bool
 }
@@ -181,7 +182,7 @@ func (b *breaking) Write(p []byte) (int, error) {
 	}
 	b.ResponseWriter.(http.Flusher).Flush()
 	if b.stall {
-		<-b.ctx
+		<-b.gone
 	}
 	panic(http.ErrAbortHandler)
 }
