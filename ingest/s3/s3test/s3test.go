@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -63,7 +64,9 @@ func New(buckets ...string) *Server {
 			panic(err) // a name given twice
 		}
 	}
-	s.http = httptest.NewServer(s)
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // of answers that a test breaks off
+	s.http.Start()
 	s.URL = s.http.URL
 	return s
 }
