@@ -173,7 +173,7 @@ func TestCutForEver(t *testing.T) {
 
 func TestStalled(t *testing.T) {
 	s, l := serve(t)
-	l.stall = 50 * time.Millisecond
+	l.stall = 200 * time.Millisecond
 	n := 0
 	s.OnRequest(func(r s3test.Request) s3test.Fault {
 		if n++; r.Method == http.MethodGet && n < 4 {
@@ -260,6 +260,42 @@ func TestUnconditional(t *testing.T) {
 		}
 		_, err = io.ReadAll(r)
 		wantError(t, err, nil, "s3://lists/a.csv: ", tt.want)
+		r.Close()
+		s.Close()
+	}
+}
+
+// TestChecksum reads an object whose bytes aren't those that S3 has the checksum of.
+func TestChecksum(t *testing.T) {
+	for sum, want := range map[string]string{"BgsXgA==": "", "AAAAAA==": "reading broke off at byte 1000 of 1000: its end could not be confirmed"} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"v1"`)
+			w.Header().Set("x-amz-checksum-crc32", sum)
+			w.Header().Set("x-amz-checksum-type", "FULL_OBJECT")
+			w.Header().Set("Content-Length", "1000")
+			if r.Method == http.MethodGet {
+				w.Write(make([]byte, 1000))
+			}
+		}))
+		src, err := connect(t, s.URL).Source("s3://lists/a.csv", "", ingest.Recursive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := src.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := src.Open(t.Context(), files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if want == "" && (err != nil || len(got) != 1000) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if want != "" {
+			wantError(t, err, nil, want)
+		}
 		r.Close()
 		s.Close()
 	}
