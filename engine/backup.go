@@ -29,7 +29,7 @@ func (e *Engine) Backup(ctx context.Context, dest string) (BackupReport, error) 
 				}
 			}
 		}
-		for _, kind := range []jobs.Kind{jobs.KindDeletion, jobs.KindImport} {
+		for _, kind := range []jobs.Kind{jobs.KindDeletion, jobs.KindImport, jobs.KindExport} {
 			newest, _, err := jobs.List(jobTx{tx.KV()}, jobs.Filter{Kind: kind}, 0, 1)
 			if err != nil {
 				return 0, err

@@ -72,7 +72,7 @@ func (e *Engine) taggable(tx *store.Tx, arn string) (taggable, error) {
 	case kindTracker:
 		t, err := tx.EventTracker(id)
 		return taggable{jobTags(t.Tags), func(tags []Tag) error { return tx.TagEventTracker(id, storeTags(tags)) }}, err
-	case string(KindDeletion), string(KindImport):
+	case string(KindDeletion), string(KindImport), string(KindExport):
 		j, err := jobs.Get(jobTx{tx.KV()}, JobKind(kind), arn)
 		return taggable{j.Tags, func(tags []Tag) error {
 			_, err := jobs.EditTags(jobTx{tx.KV()}, j.Seq, func([]Tag) ([]Tag, error) { return tags, nil })

@@ -27,9 +27,12 @@ func (w worker) Turn(ctx context.Context, job Job) error {
 	}
 	defer w.e.folder.wake()
 	defer unlock()
-	if job.Kind == jobs.KindImport {
+	switch job.Kind {
+	case jobs.KindImport:
 		err = w.e.importTurn(ctx, job)
-	} else {
+	case jobs.KindExport:
+		err = w.e.exportTurn(ctx, job)
+	default:
 		err = w.e.deletionTurn(ctx, job)
 		w.e.stopBackground()
 	}

@@ -21,7 +21,7 @@ type (
 	Info = store.Info
 	// Tag is a label on a resource.
 	Tag = jobs.Tag
-	// Job is a deletion or import job.
+	// Job is a deletion, import or export job.
 	Job = jobs.Job
 	// JobKind says what a job does. It is the kind in the job's ARN too.
 	JobKind = jobs.Kind
@@ -61,6 +61,7 @@ const (
 const (
 	KindDeletion = jobs.KindDeletion
 	KindImport   = jobs.KindImport
+	KindExport   = jobs.KindExport
 )
 
 // The statuses of a job.

@@ -159,11 +159,11 @@ func (m *layerMerge) run(ctx context.Context) error {
 	w := newBlockWriter(m.s, m.view.ID, m.rec.Layer)
 	b := &mergeBuilder{s: m.s, layout: m.view.layout, pages: m.s.newPageWriter(), index: newRowIndex()}
 	b.put = func(e *encodedBlock) error { return w.stage(ctx, e) }
-	err := m.merge(ctx, b)
+	err := m.sn.mergeRows(ctx, m.view, m.view.layers[m.first:], b.add)
 	if err == nil {
 		err = b.flush()
 	}
-	if err == nil {
+	if err == nil && b.total > 0 { // layers without rows still have counts, and make no layer
 		err = m.sumRefs(ctx, w.refs)
 	}
 	if err == nil {
@@ -175,21 +175,24 @@ func (m *layerMerge) run(ctx context.Context) error {
 	return m.s.Update(ctx, func(tx *Tx) error { return m.publish(tx, b.total) })
 }
 
-// merge gives b the rows of all layers in the order of (ordinal, TIMESTAMP, layer).
-func (m *layerMerge) merge(ctx context.Context, b *mergeBuilder) error {
+// takeRows is called with the rows [from, to) of a key. It may keep nothing of cols.
+type takeRows func(ordinal uint32, cols []block.Column, from, to int) error
+
+// mergeRows gives take the rows of layers in the order of (ordinal, TIMESTAMP, layer).
+func (sn *Snapshot) mergeRows(ctx context.Context, view *datasetView, layers [][]blockRef, take takeRows) error {
 	var cursors []*layerCursor
-	for i, refs := range m.view.layers[m.first:] {
-		c := &layerCursor{sn: m.sn, view: m.view, layer: i, refs: refs}
-		if err := c.load(ctx); err != nil {
-			return err
-		}
-		cursors = append(cursors, c)
-	}
 	defer func() {
 		for _, c := range cursors {
 			c.free()
 		}
 	}()
+	for i, refs := range layers {
+		c := &layerCursor{sn: sn, view: view, layer: i, refs: refs}
+		cursors = append(cursors, c)
+		if err := c.load(ctx); err != nil {
+			return err
+		}
+	}
 	for {
 		var least, next *layerCursor // there are few
 		for _, c := range cursors {
@@ -204,7 +207,7 @@ func (m *layerMerge) merge(ctx context.Context, b *mergeBuilder) error {
 		if least == nil {
 			return nil
 		}
-		if err := least.take(ctx, next, b); err != nil {
+		if err := least.take(ctx, next, take); err != nil {
 			return err
 		}
 	}
@@ -295,6 +298,10 @@ func (c *layerCursor) load(ctx context.Context) error {
 			return err
 		}
 		c.refs = c.refs[1:]
+		if d.rows() == 0 { // all of them are dead
+			d.free()
+			continue
+		}
 		c.rows, c.key, c.row, c.end = d, 0, 0, int(d.counts[0])
 	}
 	return nil
@@ -327,22 +334,22 @@ func (c *layerCursor) before(o *layerCursor) bool {
 	return c.layer < o.layer
 }
 
-// take gives b the rows that come before the one that next stands on, or all if it is nil, up to the end of the block.
-func (c *layerCursor) take(ctx context.Context, next *layerCursor, b *mergeBuilder) error {
+// take gives to the rows that come before the one that next stands on, or all if it is nil, up to the end of the block.
+func (c *layerCursor) take(ctx context.Context, next *layerCursor, to takeRows) error {
 	for {
-		to := c.end
+		end := c.end
 		if next != nil && next.ordinal() <= c.ordinal() {
 			if next.ordinal() < c.ordinal() {
 				return nil
 			}
 			limit := next.time(next.row)
-			for to = c.row; to < c.end && (c.time(to) < limit || c.time(to) == limit && c.layer < next.layer); to++ {
+			for end = c.row; end < c.end && (c.time(end) < limit || c.time(end) == limit && c.layer < next.layer); end++ {
 			}
 		}
-		if err := b.add(c.ordinal(), c.rows.cols, c.row, to); err != nil {
+		if err := to(c.ordinal(), c.rows.cols, c.row, end); err != nil {
 			return err
 		}
-		if c.row = to; to < c.end {
+		if c.row = end; end < c.end {
 			return nil
 		}
 		if c.key++; c.key == len(c.rows.keys) {

@@ -190,3 +190,21 @@ func TestPickLayers(t *testing.T) {
 		}
 	}
 }
+
+// TestMergeEmptyLayers merges layers all of whose rows were deleted: nothing of them is left.
+func TestMergeEmptyLayers(t *testing.T) {
+	s := testStore(t, Options{})
+	createGroup(t, s, "shop")
+	for i := range 3 {
+		importRows(t, s, "shop", Interactions, ImportIncremental, []row{{"ann", "pen", "view", nil, i}})
+	}
+	deleteUsers(t, s, "shop", 1, "ann")
+	finishDeletion(t, s, "shop", 1)
+	for more := true; more; {
+		var err error
+		if more, err = s.MergeLayers(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustCheck(t, s)
+	}
+}

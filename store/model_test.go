@@ -177,6 +177,7 @@ func (m *model) compare(g *modelGroup) {
 	}
 	defer sn.Release()
 	m.compareSnapshot(sn, g.all())
+	m.compareDistinct(sn, g)
 }
 
 func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {

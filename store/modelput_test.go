@@ -116,3 +116,33 @@ func (m *model) foldRow(g *modelGroup, p modelPut) []row {
 	}
 	return nil
 }
+
+// compareDistinct compares what an export would write.
+func (m *model) compareDistinct(sn *Snapshot, g *modelGroup) {
+	m.t.Helper()
+	typ := []DatasetType{Users, Items, Interactions}[m.r.IntN(3)]
+	kind := Kind(m.r.IntN(3))
+	rows := map[Kind][]row{KindBulk: g.rows[typ], KindPut: g.put[typ], KindAll: slices.Concat(g.put[typ], g.rows[typ])}[kind]
+	seen := make(map[string]bool)
+	var want []row
+	for i, r := range rows {
+		if kind == KindAll && typ != Interactions && slices.ContainsFunc(rows[i+1:], func(later row) bool { return later[0] == r[0] }) {
+			continue
+		}
+		if !seen[r.String()] {
+			seen[r.String()] = true
+			want = append(want, r)
+		}
+	}
+	var got []row
+	for rec, err := range sn.Distinct(context.Background(), typ, kind) {
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		got = append(got, rowsOf(rec)...)
+		rec.Release()
+	}
+	if got, want := sortedStrings(got), sortedStrings(want); !slices.Equal(got, want) {
+		m.t.Errorf("distinct rows of kind %d of %s are %v, want %v", kind, typ, got, want)
+	}
+}

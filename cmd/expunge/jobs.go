@@ -42,10 +42,10 @@ func (a *app) jobsCmd() *cobra.Command {
 	return cmd
 }
 
-// allJobs returns the jobs of both kinds, newest first.
+// allJobs returns the jobs of all kinds, newest first.
 func allJobs(ctx context.Context, e *engine.Engine, group string) (all []engine.Job, err error) {
 	for _, list := range []func(context.Context, engine.ListJobs) ([]engine.Job, bool, error){
-		e.ListDataDeletionJobs, e.ListDatasetImportJobs,
+		e.ListDataDeletionJobs, e.ListDatasetImportJobs, e.ListDatasetExportJobs,
 	} {
 		l := engine.ListJobs{Group: group}
 		for more := true; more; {
@@ -81,6 +81,12 @@ func (a *app) printJobs(jobs []engine.Job) error {
 				n = count(j.Counts.RowsRead)
 			}
 		}
+		if j.Kind == engine.KindExport {
+			kind = "export " + lower(typeOf(j))
+			if j.Status == engine.StatusCompleted {
+				n = count(j.Counts.RowsExported)
+			}
+		}
 		if j.NumDeleted != nil {
 			n = count(*j.NumDeleted)
 		}
@@ -93,8 +99,8 @@ func (a *app) jobCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "job --store FILE NAME|ARN",
 		Short: "Show everything about one job",
-		Long: `Show everything about one job, given by its name or ARN. A deletion and an import job may have the same
-name; then the ARN tells them apart. It only reads.`,
+		Long: `Show everything about one job, given by its name or ARN. Jobs of different kinds may have the same name;
+then the ARN tells them apart. It only reads.`,
 		Example: `  expunge job --store shop.expunge forget-2024-06
   expunge job --store shop.expunge --json arn:aws:personalize:us-east-1:000000000000:data-deletion-job/forget-2024-06`,
 		Args: oneArg("the job's name or ARN"),
@@ -113,10 +119,12 @@ name; then the ARN tells them apart. It only reads.`,
 	return cmd
 }
 
-// findJob looks among the jobs of both kinds.
+// findJob looks among the jobs of all kinds.
 func (a *app) findJob(ctx context.Context, e *engine.Engine, nameOrARN string) (engine.Job, error) {
 	var found []engine.Job
-	for _, get := range []func(context.Context, string) (engine.Job, error){e.DescribeDataDeletionJob, e.DescribeDatasetImportJob} {
+	for _, get := range []func(context.Context, string) (engine.Job, error){
+		e.DescribeDataDeletionJob, e.DescribeDatasetImportJob, e.DescribeDatasetExportJob,
+	} {
 		job, err := get(ctx, nameOrARN)
 		switch {
 		case err == nil:
@@ -136,6 +144,6 @@ func (a *app) findJob(ctx context.Context, e *engine.Engine, nameOrARN string) (
 	for _, j := range found {
 		arns = append(arns, "  "+j.ARN)
 	}
-	return engine.Job{}, usagef("%s is the name of a deletion job and of an import job; give the ARN of one of them:\n%s",
+	return engine.Job{}, usagef("%s is the name of jobs of several kinds; give the ARN of one of them:\n%s",
 		nameOrARN, strings.Join(arns, "\n"))
 }

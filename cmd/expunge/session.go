@@ -118,7 +118,7 @@ func (a *app) wait(ctx context.Context, e *engine.Engine, job engine.Job) (engin
 // stepLabels are short: with the name of the job the bar wouldn't fit on the line of a terminal.
 var stepLabels = map[engine.Step]string{
 	engine.StepReading: "Reading", engine.StepStoring: "Storing", engine.StepDeleting: "Deleting",
-	engine.StepErasing: "Erasing", engine.StepScrubbing: "Scrubbing",
+	engine.StepErasing: "Erasing", engine.StepScrubbing: "Scrubbing", engine.StepExporting: "Exporting",
 }
 
 func (a *app) showJob(e *engine.Engine, job engine.Job) {
@@ -132,8 +132,11 @@ func (a *app) showJob(e *engine.Engine, job engine.Job) {
 
 // describe reads a job.
 func describe(ctx context.Context, e *engine.Engine, kind engine.JobKind, nameOrARN string) (engine.Job, error) {
-	if kind == engine.KindImport {
+	switch kind {
+	case engine.KindImport:
 		return e.DescribeDatasetImportJob(ctx, nameOrARN)
+	case engine.KindExport:
+		return e.DescribeDatasetExportJob(ctx, nameOrARN)
 	}
 	return e.DescribeDataDeletionJob(ctx, nameOrARN)
 }
