@@ -217,15 +217,15 @@ func (e *Engine) DeleteDataset(ctx context.Context, datasetARN string) error {
 // caller could wait for.
 func (e *Engine) whenFolded(ctx context.Context, group string, fn func() error) error {
 	err := fn()
-	for errors.Is(err, store.ErrImporting) {
-		unlock, lockErr := e.turns.lock(ctx, group)
-		if lockErr != nil {
-			return lockErr
-		}
-		err = fn()
-		unlock()
+	if !errors.Is(err, store.ErrImporting) {
+		return err
 	}
-	return err
+	unlock, err := e.turns.lock(ctx, group)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return fn()
 }
 
 func (e *Engine) dataset(tx *store.Tx, d store.Dataset) (Dataset, error) {

@@ -57,6 +57,7 @@ func (s *Store) Fold(ctx context.Context, group string, t DatasetType) (res Fold
 type folding struct {
 	im       *Import
 	sessions map[string]*foldedSession // that its entries name
+	loaded   int                       // bytes of rows that waited in them
 	last     uint64                    // number of the last entry
 	more     bool
 	result   FoldResult
@@ -78,7 +79,10 @@ func (f *folding) run(ctx context.Context) error {
 			return err
 		}
 		ids := tx.lookup(&users)
-		f.last, f.more, err = tx.journal(im.dataset, func(p Put) error { return f.entry(tx, ids, p) })
+		f.last, f.more, err = tx.journal(im.dataset, func(p Put) (bool, error) {
+			err := f.entry(tx, ids, p)
+			return f.loaded > im.s.limits.foldBytes, err
+		})
 		return err
 	})
 	if err != nil {
@@ -142,6 +146,7 @@ func (f *folding) session(tx *Tx, ids *lookup, id []byte) (*foldedSession, error
 	s := &foldedSession{hash: hash}
 	for _, row := range stored.pending {
 		s.pending = append(s.pending, bytes.Clone(row))
+		f.loaded += len(row)
 	}
 	if stored.user > 0 && ids.view.visible(stored.user-1) {
 		user, err := ids.id(stored.user - 1)

@@ -233,22 +233,21 @@ func (s *Store) Journaled(ctx context.Context) (groups []string, err error) {
 	return groups, err
 }
 
-// journal reads the first entries of a dataset's journal, as many as one fold takes, and says whether there are more. They
-// alias the transaction's memory.
-func (tx *Tx) journal(d Dataset, fn func(Put) error) (last uint64, more bool, err error) {
+// journal reads the first entries of a dataset's journal, as many as one fold takes or until fn says that it is full, and
+// says whether there are more. They alias the transaction's memory.
+func (tx *Tx) journal(d Dataset, fn func(Put) (full bool, err error)) (last uint64, more bool, err error) {
 	prefix := appendUint32s(nil, d.ID)
 	c := tx.b.Bucket(bucketJournal).Cursor()
-	size := 0
-	n := 0
+	size, n, full := 0, 0, false
 	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-		if n == tx.s.limits.foldEntries || n > 0 && size+len(v) > tx.s.limits.foldBytes {
+		if full || n == tx.s.limits.foldEntries || n > 0 && size+len(v) > tx.s.limits.foldBytes {
 			return last, true, nil
 		}
 		p, err := readPut(d.Type, k, v)
 		if err != nil {
 			return last, false, err
 		}
-		if err := fn(p); err != nil {
+		if full, err = fn(p); err != nil {
 			return last, false, err
 		}
 		last = uint64At(k[4:])
