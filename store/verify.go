@@ -142,6 +142,7 @@ type verifier struct {
 }
 
 func (v *verifier) run(g Group) error {
+	v.r.Entries, v.r.Blocks = 0, 0 // the same ones for the next IDs
 	users, err := v.dictionary(dictID{g.ID, dictUsers})
 	if err != nil {
 		return err
