@@ -351,6 +351,10 @@ func TestEventsVerify(t *testing.T) {
 		}
 		return r
 	}
+	createGroup(t, s, "other")
+	if _, err := put(t, s, "other", Interactions, "", false, row{"of-another-group", "pen", "view", nil, 1}); err != nil {
+		t.Fatal(err)
+	}
 	mustPut(t, s, Interactions, "session-of-nobody", true, row{"", "a-user-as-item", "view", nil, 1})
 	mustPut(t, s, Interactions, "session-of-ann", false, row{"ann-by-name", "a-user-as-item", "view", nil, 1})
 	for _, folded := range []bool{false, true} {
@@ -360,7 +364,7 @@ func TestEventsVerify(t *testing.T) {
 		if _, err := s.Scrub(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for id, want := range map[string]bool{"ann-by-name": true, "session-of-nobody": true, "a-user-as-item": false, "somebody-else": false} {
+		for id, want := range map[string]bool{"ann-by-name": true, "session-of-nobody": true, "a-user-as-item": false, "of-another-group": false, "somebody-else": false} {
 			if r := verify(id); (r.Found > 0) != want {
 				t.Errorf("%s, folded %t: %+v", id, folded, r)
 			}

@@ -1,8 +1,6 @@
 package store
 
-import (
-	"github.com/RoaringBitmap/roaring"
-)
+import "github.com/RoaringBitmap/roaring"
 
 // events looks for listed users among the rows that were put and aren't in a layer yet, and among those whose sessions are
 // known.
@@ -56,25 +54,25 @@ func (v *verifier) events(g Group, users *roaring.Bitmap) error {
 // mapEvents maps the values of the journal and of the sessions. The bytes of an ID in them are part of something else,
 // unless a row is the listed user's or a session is named as the user is.
 func (v *verifier) mapEvents(m *fileMap) error {
-	types := make(map[uint32]DatasetType)
+	datasets := make(map[uint32]Dataset)
 	all, err := v.tx.allDatasets()
 	if err != nil {
 		return err
 	}
 	for _, d := range all {
-		types[d.ID] = d.Type
+		datasets[d.ID] = d
 	}
 	err = v.tx.b.Bucket(bucketJournal).ForEach(func(k, value []byte) error {
 		val := mapped{what: "in the journal", living: true, owned: make(map[string]bool)}
-		t := types[uint32At(k, 0)]
-		p, err := readPut(t, k, value)
+		d := datasets[uint32At(k, 0)]
+		p, err := readPut(d.Type, k, value)
 		if err != nil {
 			return err
 		}
-		v.own(val.owned, p.session)
+		v.own(val.owned, d, p.session)
 		for _, r := range p.rows {
-			if t != Items {
-				v.own(val.owned, r.key)
+			if d.Type != Items {
+				v.own(val.owned, d, r.key)
 			}
 		}
 		m.add(value, v.r.Bytes, val)
@@ -90,16 +88,16 @@ func (v *verifier) mapEvents(m *fileMap) error {
 			return err
 		}
 		for _, s := range chunk.sessions {
-			v.own(val.owned, s.id)
+			v.own(val.owned, datasets[uint32At(k, 0)], s.id)
 		}
 		m.add(value, v.r.Bytes, val)
 		return v.ctx.Err()
 	})
 }
 
-// own adds an ID to those that a value holds as such, if it is listed.
-func (v *verifier) own(owned map[string]bool, id []byte) {
-	if v.listed[string(id)] {
+// own adds an ID to those that a value holds as such, if it is listed. Users of other groups are other users.
+func (v *verifier) own(owned map[string]bool, d Dataset, id []byte) {
+	if d.GroupID == v.group && v.listed[string(id)] {
 		owned[string(id)] = true
 	}
 }
