@@ -66,8 +66,8 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 	return e.store.Trim(ctx)
 }
 
-// sweep lets the IDs that no row refers to leave the dictionaries of all groups. A group whose turn is being taken waits for
-// its end: a deletion that has read a part of its list must find its users again. It reports whether there is more to do once
+// sweep lets the IDs that no row refers to leave the dictionaries of all groups. A group waits whose turn is being taken, or
+// was when the last process ended: a deletion that has matched users must find them again, should they come back. It reports whether there is more to do once
 // what was replaced is out of the file.
 func (e *Engine) sweep(ctx context.Context) (again bool, err error) {
 	groups, err := e.store.Unswept(ctx)
@@ -79,18 +79,35 @@ func (e *Engine) sweep(ctx context.Context) (again bool, err error) {
 		if !ok {
 			continue
 		}
-		err := e.store.Sweep(ctx, g)
+		swept, err := e.sweepGroup(ctx, g)
 		unlock()
-		if errors.Is(err, store.ErrNotFound) { // removed meanwhile
-			continue
-		}
 		if err != nil {
 			return false, err
 		}
-		e.setReplaced()
-		again = true
+		again = again || swept
 	}
 	return again, nil
+}
+
+// sweepGroup sweeps a group whose lock the caller holds, unless a deletion has begun.
+func (e *Engine) sweepGroup(ctx context.Context, group string) (swept bool, err error) {
+	open, err := e.unfinished(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, j := range open {
+		if j.Kind == KindDeletion && j.GroupARN == e.groupARN(group) && j.Status == StatusInProgress && !j.Released {
+			return false, nil
+		}
+	}
+	err = e.store.Sweep(ctx, group)
+	if errors.Is(err, store.ErrNotFound) { // removed meanwhile
+		return false, nil
+	}
+	if err == nil {
+		e.setReplaced()
+	}
+	return err == nil, err
 }
 
 // setReplaced notes that the file holds what an import or a merge replaced.

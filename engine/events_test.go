@@ -273,3 +273,35 @@ func TestPutSuppressed(t *testing.T) {
 		t.Error("a suppressed user is in the file")
 	}
 }
+
+// TestDeletePutAgain deletes a user who is left without rows after the list was matched, and comes back by an event before
+// the users are deleted, with the end of a process in between.
+func TestDeletePutAgain(t *testing.T) {
+	ctx := context.Background()
+	path := storePath(t)
+	e := open(t, path, engine.Options{})
+	id := tracked(t, e)
+	importText(t, e, "g", engine.Users, engine.ImportFull, "USER_ID,AGE,CITY\ncomeback,1,\n")
+	users := must[engine.Dataset](t)(e.Dataset(ctx, "g", engine.Users)).ARN
+	list := writeFile(t, t.TempDir(), "list.csv", strings.Replace(manyIDs(unknownIDs), "USER_ID\n", "USER_ID\ncomeback\n", 1))
+	job := must[engine.Job](t)(e.CreateDataDeletionJob(ctx, engine.NewDataDeletionJob{Group: "g", Source: list}))
+	early := whileReading(t, e, job, func() {
+		if err := e.DeleteDataset(ctx, users); err != nil {
+			t.Error(err)
+		}
+		mustClose(t, e)
+	})
+	if !early {
+		t.Skip("the list was read already")
+	}
+	e = open(t, path, engine.Options{})
+	mustPut(t, e, id, "comeback", "", view("pen", 1))
+	now := must[engine.Job](t)(e.DescribeDataDeletionJob(ctx, job.Name))
+	must[engine.Job](t)(e.Wait(ctx, job))
+	if now.Released || now.Status.Terminal() {
+		t.Skip("the event came after the users were deleted")
+	}
+	if got := scan(t, e, "g", engine.Interactions); len(got) != 0 {
+		t.Errorf("rows that were put before the users were deleted are left: %q", got)
+	}
+}

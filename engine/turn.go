@@ -90,10 +90,6 @@ func (e *Engine) deletionTurn(ctx context.Context, job Job) error {
 
 func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	group := e.groupName(job.GroupARN)
-	// So that IDs which an import left without rows count as unknown.
-	if err := e.store.Sweep(ctx, group); err != nil {
-		return err
-	}
 	cp, err := readCheckpoint(job)
 	if err != nil {
 		return err
@@ -103,6 +99,13 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 			return err
 		}
 		cp = checkpoint{}
+	}
+	if cp.Batches == 0 {
+		// So that IDs which an import left without rows count as unknown. Not once users were matched: one of them who left
+		// the dictionary and came back by an event would not be found.
+		if err := e.store.Sweep(ctx, group); err != nil {
+			return err
+		}
 	}
 	src, err := e.locations.Source(job.Source, job.RoleARN, ingest.Recursive)
 	if err != nil {
