@@ -58,6 +58,10 @@ type Engine struct {
 	stop     context.CancelFunc  // ends what Finish does in the background; guarded by mu
 	replaced bool                // something that imports or merges replaced is in the file; guarded by mu
 
+	// suppressing is held while a deletion suppresses its users, up to the commit from which they count, and while users are
+	// let back: a deletion counts on those whom earlier ones suppressed.
+	suppressing sync.Mutex
+
 	// waiting is set while something that is deleted waits for snapshots to end. Only Finish uses it.
 	waiting bool
 	// started is set once Finish has run: the first one cleans what an earlier process left. Only Finish uses it.

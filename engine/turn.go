@@ -110,6 +110,8 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	}
 	files := r.Digest()
 	e.setProgress(job.Seq, Progress{Step: StepDeleting})
+	e.suppressing.Lock()
+	defer e.suppressing.Unlock()
 	suppressed, err := e.store.Suppress(ctx, group, job.Seq, cp.Batches)
 	if err != nil {
 		return err

@@ -246,7 +246,7 @@ func (b *backup) suppressed(ctx context.Context, g Group) error {
 		return err
 	}
 	// What later jobs added, or one had not made count by then, goes again. A job under way adds it anew.
-	_, err = b.to.filterSuppressed(ctx, g.Name, func(job uint64) bool { return job <= b.last && job != g.Suppressing })
+	_, err = b.to.filterSuppressed(ctx, g.Name, func(_ Group, job uint64) bool { return job <= b.last && job != g.Suppressing })
 	if err != nil {
 		return err
 	}
