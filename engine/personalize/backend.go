@@ -40,6 +40,8 @@ type Backend interface {
 	DescribeDatasetExportJob(ctx context.Context, arn string) (engine.Job, error)
 	ListDatasetExportJobs(context.Context, engine.ListJobs) (page []engine.Job, more bool, err error)
 
+	UnfinishedJobs(context.Context) ([]engine.Job, error)
+
 	TagResource(ctx context.Context, arn string, tags []engine.Tag) error
 	UntagResource(ctx context.Context, arn string, keys []string) error
 	ResourceTags(ctx context.Context, arn string) ([]engine.Tag, error)
@@ -49,4 +51,4 @@ type Backend interface {
 	PutItems(ctx context.Context, datasetARN string, items []engine.PutRow) error
 }
 
-//var _ Backend = (*engine.Engine)(nil)
+var _ Backend = (*engine.Engine)(nil)

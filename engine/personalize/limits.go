@@ -62,23 +62,18 @@ func (h *Handler) checkImports(ctx context.Context) error {
 	if h.limits.ImportJobs == 0 {
 		return nil
 	}
+	jobs, err := h.backend.UnfinishedJobs(ctx)
+	if err != nil {
+		return err
+	}
 	open := 0
-	for l := (engine.ListJobs{Limit: maxPage}); ; {
-		jobs, more, err := h.backend.ListDatasetImportJobs(ctx, l)
-		if err != nil {
-			return err
-		}
-		for _, j := range jobs {
-			if !j.Status.Terminal() {
-				open++
-			}
-			l.After = j.Seq
-		}
-		if open >= h.limits.ImportJobs {
-			return overLimit(h.limits.ImportJobs, "with PENDING or IN_PROGRESS status")
-		}
-		if !more {
-			return nil
+	for _, j := range jobs {
+		if j.Kind == engine.KindImport {
+			open++
 		}
 	}
+	if open >= h.limits.ImportJobs {
+		return overLimit(h.limits.ImportJobs, "with PENDING or IN_PROGRESS status")
+	}
+	return nil
 }
