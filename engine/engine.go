@@ -36,7 +36,8 @@ type Options struct {
 	// SnapshotMaxAge ends snapshots of this age, so that one that was never released can't hold an erasure for ever: what is
 	// read from them is [ErrExpired]. 0 means never.
 	SnapshotMaxAge time.Duration
-	// Locations are where lists, data and exports lie. nil means the files and folders of this machine.
+	// Locations are where lists, data and exports lie. nil means the files and folders of this machine. They
+	// have to work until the engine is closed, which doesn't close them.
 	Locations ingest.Locations
 	// Logger gets what goes on, never an ID or a row. nil discards.
 	Logger *slog.Logger

@@ -41,7 +41,11 @@ func runVictim(path string) {
 			os.Exit(1)
 		}
 	}
-	e, err := engine.Open(ctx, path, engine.Options{})
+	locations, err := openLocations(os.Getenv(locationsEnv))
+	if err != nil {
+		say(err)
+	}
+	e, err := engine.Open(ctx, path, engine.Options{Locations: locations})
 	if err != nil {
 		say(err)
 	}

@@ -3,11 +3,11 @@ package ingest
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
-
-	"github.com/expunge-db/expunge/ingest/internal/atomicfile"
 )
 
 // localSink is a folder of this machine.
@@ -15,35 +15,24 @@ type localSink struct{ dir string }
 
 func (s localSink) Create(ctx context.Context, name string) (SinkFile, error) {
 	shown := strings.TrimRight(filepath.ToSlash(s.dir), "/") + "/" + name
-	if err := os.MkdirAll(s.dir, 0o777); err != nil {
+	if err := checkName(name); err != nil {
 		return nil, WriteError(shown, err)
 	}
-	root, err := os.OpenRoot(s.dir)
+	// From the folder that is there on, so that those below it are made by one rule.
+	there, below := filepath.Clean(s.dir), ""
+	for {
+		_, err := os.Stat(there)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || there == filepath.Dir(there) {
+			return nil, WriteError(shown, err)
+		}
+		there, below = filepath.Dir(there), path.Join(filepath.Base(there), below)
+	}
+	root, err := os.OpenRoot(there)
 	if err != nil {
 		return nil, WriteError(shown, err)
 	}
-	file, err := atomicfile.Create(ctx, root, name)
-	if err != nil {
-		return nil, errors.Join(WriteError(shown, err), root.Close())
-	}
-	return &localSinkFile{file: file, root: root, name: shown}, nil
-}
-
-type localSinkFile struct {
-	file *atomicfile.File
-	root *os.Root
-	name string // as shown in errors
-}
-
-func (f *localSinkFile) Write(p []byte) (int, error) {
-	n, err := f.file.Write(p)
-	return n, WriteError(f.name, err)
-}
-
-func (f *localSinkFile) Commit() error {
-	return WriteError(f.name, errors.Join(f.file.Commit(), f.root.Close()))
-}
-
-func (f *localSinkFile) Abort() error {
-	return WriteError(f.name, errors.Join(f.file.Abort(), f.root.Close()))
+	return CreateFile(ctx, root, path.Join(below, name), shown)
 }

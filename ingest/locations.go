@@ -34,7 +34,8 @@ type Sink interface {
 }
 
 // SinkFile is a file that is being written, by one goroutine. After an error from Write the file can't be committed. The
-// caller calls Commit or Abort, once: of an aborted file, as of one whose Commit failed, nothing stays behind.
+// caller calls Commit or Abort, once: of an aborted file, as of one whose Commit failed, nothing stays behind. Only where
+// the answer to a commit is lost on the way, the file can be there, whole.
 type SinkFile interface {
 	io.Writer
 	Commit() error

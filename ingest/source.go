@@ -22,7 +22,8 @@ type Source interface {
 	// Open opens a file that List returned. It fails with [ErrChanged] if the
 	// file is no longer the one listed. So does the Read that would return
 	// io.EOF, or else Close, if the file was changed while it was read: bytes
-	// from before the change may have been handed out by then. ctx governs the
+	// from before the change may have been handed out by then. A source that
+	// can go on with the listed version may do so instead. ctx governs the
 	// reads too. The caller closes the reader, once.
 	Open(ctx context.Context, f File) (io.ReadCloser, error)
 }

@@ -27,8 +27,7 @@ type request struct {
 
 // failedListed is failed for a request about an object that was listed: if it is gone, it was changed.
 func (r request) failedListed(verb string, err error) error {
-	switch code(err) {
-	case "NoSuchKey", "PreconditionFailed":
+	if code(err) == "NoSuchKey" || status(err) == http.StatusPreconditionFailed {
 		return ingest.ChangedError(r.name)
 	}
 	return r.failed(verb, err)

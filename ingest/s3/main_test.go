@@ -28,7 +28,7 @@ func connect(t *testing.T, endpoint string) *Locations {
 	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 	l, err := New(t.Context(), Options{
-		Endpoint: endpoint, PathStyle: true, pauses: pauses{retry: 2 * time.Millisecond, stall: 5 * time.Second},
+		Endpoint: endpoint, PathStyle: true, pauses: pauses{retry: 2 * time.Millisecond, stall: 30 * time.Second},
 	})
 	if err != nil {
 		t.Fatal(err)

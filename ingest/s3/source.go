@@ -86,7 +86,11 @@ func (s *source) folder(ctx context.Context) (files []ingest.File, err error) {
 				files = append(files, f)
 			}
 		}
-		if !aws.ToBool(page.IsTruncated) {
+		if page.IsTruncated == nil {
+			// Half a listing must not pass for a whole one.
+			return nil, &ingest.Error{File: s.at.String(), Problem: "the server's answer is no listing; use a server that speaks ListObjectsV2"}
+		}
+		if !*page.IsTruncated {
 			return files, nil
 		}
 		next := aws.ToString(page.NextContinuationToken)

@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -63,7 +64,9 @@ func New(buckets ...string) *Server {
 			panic(err) // a name given twice
 		}
 	}
-	s.http = httptest.NewServer(s)
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // of answers that a test breaks off
+	s.http.Start()
 	s.URL = s.http.URL
 	return s
 }
@@ -105,8 +108,8 @@ func (s *Server) OnRequest(fn func(Request) Fault) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	s.mu.Lock()
-	fault, large, isLarge := s.fault, s.large[bucket+"/"+key], false
-	_, isLarge = s.large[bucket+"/"+key]
+	fault := s.fault
+	large, isLarge := s.large[bucket+"/"+key]
 	s.mu.Unlock()
 
 	var f Fault
@@ -121,7 +124,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if f.After > 0 {
-		w = &breaking{ResponseWriter: w, ctx: r.Context().Done(), left: f.After, stall: f.Stall}
+		w = &breaking{ResponseWriter: w, gone: r.Context().Done(), left: f.After, stall: f.Stall}
 	}
 	if isLarge {
 		w.Header().Set("ETag", large.etag)
@@ -155,6 +158,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code string) {
 	if !ok {
 		panic(fmt.Sprintf("s3test: status of %s isn't known", code))
 	}
+	io.Copy(io.Discard, r.Body) // else the client may see a broken connection and no answer
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
@@ -168,7 +172,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code string) {
 // breaking is an answer whose connection breaks.
 type breaking struct {
 	http.ResponseWriter
-	ctx   <-chan struct{}
+	gone  <-chan struct{}
 	left  int64
 	stall bool
 }
@@ -181,7 +185,7 @@ func (b *breaking) Write(p []byte) (int, error) {
 	}
 	b.ResponseWriter.(http.Flusher).Flush()
 	if b.stall {
-		<-b.ctx
+		<-b.gone
 	}
 	panic(http.ErrAbortHandler)
 }
