@@ -72,9 +72,9 @@ func (e *Engine) LiftSuppression(ctx context.Context, group, source string) (lif
 	if err := e.eachBatch(ctx, source, func(*ingest.IDs) error { return nil }); err != nil {
 		return 0, err
 	}
-	e.suppressing.Lock()
-	defer e.suppressing.Unlock()
 	err = e.eachBatch(ctx, source, func(ids *ingest.IDs) error {
+		e.suppressing.Lock()
+		defer e.suppressing.Unlock()
 		n, err := e.store.LiftSuppression(ctx, e.groupName(group), ids.Len(), ids.At)
 		lifted += n
 		return mapError(err)

@@ -36,7 +36,7 @@ func (s *Store) Backup(ctx context.Context, dest string, resume func(*Tx) (uint6
 		return report, err
 	}
 	partial := filepath.Join(filepath.Dir(dest), "."+filepath.Base(dest)+".partial")
-	if err := os.Remove(partial); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removePartial(partial); err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, removeIfThere(partial)) }()
@@ -65,6 +65,22 @@ func (s *Store) Backup(ctx context.Context, dest string, resume func(*Tx) (uint6
 		return report, err
 	}
 	return b.report, syncDir(filepath.Dir(dest))
+}
+
+// removePartial removes what a killed backup left. Errors: [ErrLocked] if it is one that is under way.
+func removePartial(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = lockFile(f, true, -1)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	return errors.Join(err, f.Close())
 }
 
 func removeIfThere(path string) error {

@@ -45,8 +45,14 @@ func scrubbedText(r engine.LedgerEntry) string {
 	if r.Scrubbed.Pages == 0 {
 		return "nothing had to be"
 	}
-	return fmt.Sprintf("%s: %s overwritten with zeros, %s punched out", counted(r.Scrubbed.Pages, "page"),
-		size(r.Scrubbed.Written), size(r.Scrubbed.Punched))
+	var how []string
+	if n := r.Scrubbed.Written; n > 0 {
+		how = append(how, size(n)+" overwritten with zeros")
+	}
+	if n := r.Scrubbed.Punched; n > 0 {
+		how = append(how, size(n)+" punched out")
+	}
+	return counted(r.Scrubbed.Pages, "page") + ": " + strings.Join(how, ", ")
 }
 
 func hashesText(r engine.LedgerEntry) string {
