@@ -30,16 +30,17 @@ func (a *app) write(ctx context.Context, do func(*engine.Engine) error) error {
 	if !a.storeExists() { // a mistyped path mustn't leave an empty store behind
 		return a.openError(fs.ErrNotExist)
 	}
-	return a.create(ctx, "", do)
+	return a.create(ctx, engine.Options{}, do)
 }
 
-// create is write that makes the store, with a codec, if it is missing.
-func (a *app) create(ctx context.Context, codec engine.Codec, do func(*engine.Engine) error) (err error) {
+// create is write that makes the store if it is missing. The key and the logger are added to opts.
+func (a *app) create(ctx context.Context, opts engine.Options, do func(*engine.Engine) error) (err error) {
 	key, err := a.key()
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(ctx, a.store, engine.Options{Codec: codec, IDKey: key, Logger: a.log})
+	opts.IDKey, opts.Logger = key, a.log
+	e, err := engine.Open(ctx, a.store, opts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nextStep(err, "Make the folder first, or give another --store.")
 	}
