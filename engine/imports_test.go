@@ -42,12 +42,6 @@ var embedded = map[string]string{
 	"github.com/mschoch/smat":           "by roaring",
 }
 
-// apart are packages that a program gets only if it imports them by name, and whose modules package engine mustn't have:
-// those that begin with one of these paths.
-var apart = map[string][]string{
-	module + "/engine/personalize/sigv4": {"github.com/aws/"},
-}
-
 type goPackage struct {
 	ImportPath string
 	Imports    []string
@@ -104,16 +98,12 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s", p.ImportPath, imported)
 			}
 		}
-		// Only a program that asks for S3 gets the SDK.
-		if from == "cmd" || strings.HasPrefix(p.ImportPath, module+"/ingest/s3") {
+		// Only a program that asks for S3 or for signatures gets the SDK.
+		if from == "cmd" || strings.HasPrefix(p.ImportPath, module+"/ingest/s3") || p.ImportPath == module+"/engine/personalize/sigv4" {
 			continue
 		}
 		for _, dep := range p.Deps {
-			d := packages[dep]
-			if d.Standard || d.Module == nil || d.Module.Path == module || embedded[d.Module.Path] != "" {
-				continue
-			}
-			if !slices.ContainsFunc(apart[p.ImportPath], func(path string) bool { return strings.HasPrefix(d.Module.Path, path) }) {
+			if d := packages[dep]; !d.Standard && d.Module != nil && d.Module.Path != module && embedded[d.Module.Path] == "" {
 				t.Errorf("%s depends on module %s by way of %s", p.ImportPath, d.Module.Path, dep)
 			}
 		}

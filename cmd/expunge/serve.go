@@ -16,6 +16,7 @@ import (
 	"github.com/expunge-db/expunge/engine/personalize/sigv4"
 	"github.com/expunge-db/expunge/ingest"
 	"github.com/expunge-db/expunge/ingest/buckets"
+	"github.com/expunge-db/expunge/ingest/roles"
 	"github.com/expunge-db/expunge/ingest/s3"
 )
 
@@ -29,7 +30,10 @@ data deletion jobs there works with it when the endpoint is changed. The store i
 
 With --keys requests must be signed by one of the access keys in a file, which has the form of the credentials
 file of the AWS clients and mode 0600. Without it every request is served, and only addresses of this machine
-can be listened on.
+can be listened on. With --roles the role of a job decides which buckets and keys the job may read and write;
+without it every role may what the server may. The file is JSON:
+
+  {"arn:aws:iam::123456789012:role/erasure": {"read": ["s3://gdpr/lists/"], "write": ["s3://exports/"]}}
 
 The server stops on Ctrl-C or SIGTERM: requests come to their end, and unfinished jobs go on when the store is
 next opened. /healthz says whether it works, /metrics is for Prometheus; neither shows anything of a user.`,
@@ -48,6 +52,7 @@ next opened. /healthz says whether it works, /metrics is for Prometheus; neither
 	flags.StringVar(&s.cert, "tls-cert", "", "file with the certificate in PEM, and those above it")
 	flags.StringVar(&s.certKey, "tls-key", "", "file with the certificate's key in PEM")
 	flags.StringVar(&s.buckets, "buckets", "", "folder whose folders stand for the buckets of s3:// locations, in place of S3")
+	flags.StringVar(&s.roles, "roles", "", "file that says which role may read and write what of S3 or of the buckets")
 	flags.StringVar(&s.s3.Endpoint, "s3-endpoint", "", "URL of the server for s3:// locations; otherwise as the AWS clients choose it")
 	flags.BoolVar(&s.s3.PathStyle, "s3-path-style", false, "put the bucket into the path of requests to S3, as most servers but Amazon's want")
 	for _, name := range []string{"listen", "account", "region", "s3-endpoint"} {
@@ -56,7 +61,7 @@ next opened. /healthz says whether it works, /metrics is for Prometheus; neither
 	must(cmd.MarkFlagDirname("buckets"))
 	cmd.MarkFlagsMutuallyExclusive("buckets", "s3-endpoint")
 	cmd.MarkFlagsMutuallyExclusive("buckets", "s3-path-style")
-	for _, name := range []string{"keys", "tls-cert", "tls-key"} {
+	for _, name := range []string{"keys", "roles", "tls-cert", "tls-key"} {
 		must(cmd.MarkFlagFilename(name))
 	}
 	return cmd
@@ -66,7 +71,7 @@ type service struct {
 	listen, keys    string
 	account, region string
 	cert, certKey   string
-	buckets         string
+	buckets, roles  string
 	s3              s3.Options
 }
 
@@ -158,34 +163,48 @@ func (s *service) exposure(addr net.Addr, keys int) string {
 	if s.cert == "" && !local {
 		line("Not encrypted: what is sent, IDs of users too, can be read on the way. Give --tls-cert and --tls-key, or put a proxy with TLS before it.")
 	}
-	line("Roles are not checked: a job of any role reads and writes what this server can.")
+	if s.roles == "" {
+		line("Roles are not checked: no --roles are given, so a job of any role reads and writes what this server can.")
+	}
 	return b.String()
 }
 
 // locations are where lists and data lie and exports go to. Requests can name those in S3 only; a path is in a job that
 // another command left unfinished. release is called when no job uses them any more.
 func (s *service) locations(ctx context.Context) (l ingest.Locations, release func() error, err error) {
+	var file *roles.File
+	if s.roles != "" {
+		if file, err = roles.Load(s.roles); err != nil {
+			return nil, nil, err
+		}
+	}
+	inS3, release, err := s.inS3(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if file != nil {
+		inS3 = roles.Locations(inS3, file)
+	}
 	local := ingest.LocalLocations()
-	all := ingest.Schemes{"": local, "file": local}
+	return ingest.Schemes{"": local, "file": local, "s3": inS3}, release, nil
+}
+
+// inS3 are the locations that begin with s3://.
+func (s *service) inS3(ctx context.Context) (l ingest.Locations, release func() error, err error) {
 	if s.buckets != "" {
 		folders, err := buckets.New(s.buckets)
 		if err != nil {
 			return nil, nil, err
 		}
-		all["s3"] = folders
-		return all, folders.Close, nil
+		return folders, folders.Close, nil
 	}
 	opts := s.s3
-	remote, err := s3.New(ctx, opts)
+	l, err = s3.New(ctx, opts)
 	if err != nil && opts.Region == "" {
 		opts.Region = "us-east-1" // nobody has said one; jobs then say what S3 makes of it
-		remote, err = s3.New(ctx, opts)
+		l, err = s3.New(ctx, opts)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	all["s3"] = remote
-	return all, func() error { return nil }, nil
+	return l, func() error { return nil }, err
 }
 
 // tls returns nil if the server isn't to encrypt.

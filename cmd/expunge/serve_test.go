@@ -99,6 +99,18 @@ func (s *serving) call(t *testing.T, c *http.Client, operation, body string) (in
 	return response.StatusCode, string(text)
 }
 
+// jobEnd waits for the end of a deletion job and returns what the server says of it.
+func (s *serving) jobEnd(t *testing.T, name string) string {
+	t.Helper()
+	for {
+		status, body := s.call(t, http.DefaultClient, "DescribeDataDeletionJob", `{"dataDeletionJobArn":"arn:aws:personalize:us-east-1:000000000000:data-deletion-job/`+name+`"}`)
+		if status != 200 || !strings.Contains(body, `"PENDING"`) && !strings.Contains(body, `"IN_PROGRESS"`) {
+			return body
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 const anyRole = "arn:aws:iam::000000000000:role/lists"
 
 // TestServeStopsAndGoesOn stops a server in the middle of a job: the next one has it, and takes it to its end.
@@ -125,13 +137,7 @@ func TestServeStopsAndGoesOn(t *testing.T) {
 	s.end(t)
 
 	s = serve(t, "--store", store, "--buckets", buckets)
-	for {
-		_, body = s.call(t, http.DefaultClient, "DescribeDataDeletionJob", `{"dataDeletionJobArn":"arn:aws:personalize:us-east-1:000000000000:data-deletion-job/june"}`)
-		if !strings.Contains(body, `"PENDING"`) && !strings.Contains(body, `"IN_PROGRESS"`) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	body = s.jobEnd(t, "june")
 	if !strings.Contains(body, `"status":"COMPLETED","numDeleted":`) {
 		t.Errorf("the job ended as %s", body)
 	}
@@ -140,6 +146,35 @@ func TestServeStopsAndGoesOn(t *testing.T) {
 		t.Errorf("it says at the start: %s", s.stderr)
 	}
 	expect(t, exitDone, "check", "--store", store)
+}
+
+func TestServeWithRoles(t *testing.T) {
+	store, list := newShop(t)
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "buckets", "gdpr"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(list, filepath.Join(dir, "buckets", "gdpr", "list.csv")); err != nil {
+		t.Fatal(err)
+	}
+	roles := filepath.Join(dir, "roles.json")
+	if err := os.WriteFile(roles, []byte(`{"arn:aws:iam::000000000000:role/other": {"read": ["s3://other"]}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, "--store", store, "--buckets", filepath.Join(dir, "buckets"), "--roles", roles)
+	status, body := s.call(t, http.DefaultClient, "CreateDataDeletionJob", `{"jobName":"june","datasetGroupArn":"arn:aws:personalize:us-east-1:000000000000:dataset-group/shop",`+
+		`"dataSource":{"dataLocation":"s3://gdpr/list.csv"},"roleArn":"arn:aws:iam::000000000000:role/other"}`)
+	if status != 200 {
+		t.Fatalf("got %d %s", status, body)
+	}
+	body = s.jobEnd(t, "june")
+	if !strings.Contains(body, `"status":"FAILED"`) || !strings.Contains(body, "s3:GetObject") || !strings.Contains(body, "gdpr") {
+		t.Errorf("the job ended as %s", body)
+	}
+	s.end(t)
+	if strings.Contains(s.stderr.String(), "Roles are not checked") {
+		t.Errorf("it says at the start: %s", s.stderr)
+	}
 }
 
 func TestServeRefuses(t *testing.T) {

@@ -60,7 +60,7 @@ var (
 )
 
 // errToken is a nextToken that this listing didn't hand out.
-var errToken = errors.New("The nextToken is not one that this operation returned for this filter. Begin the list again without it.")
+var errToken = errors.New("nextToken is not one that this operation returned for this filter: begin the list again without it")
 
 // wireError is an error as it is sent.
 type wireError struct {

@@ -39,7 +39,7 @@ type Config struct {
 
 // Bounds on what a client may use. Requests of the API are small and are answered at once: only a commit is waited for.
 const (
-	maxConns      = 1024
+	maxConns      = 512
 	maxHeader     = 32 << 10
 	headerTimeout = 10 * time.Second
 	readTimeout   = time.Minute
