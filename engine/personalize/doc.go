@@ -37,8 +37,9 @@
 // or FAILED. numDeleted is there when a job is COMPLETED, and is at most 2,147,483,647. A failed deletion job has deleted
 // nothing.
 //
-// Events with a sessionId alone are kept under it until one event carries both the sessionId and a userId: from then on
-// they are that user's, and are deleted with them. See package engine.
+// Events with a sessionId alone are in no scan and no export. They become a user's once an event carries both the sessionId
+// and a userId, and are deleted with that user; so is what comes later in the session. Training sees events a moment after
+// they were accepted, or after the import that is under way.
 //
 // Operations of the service that need models, filters or datasets of actions are UnknownOperationException, status 404.
 package personalize

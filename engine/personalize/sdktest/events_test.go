@@ -122,9 +122,7 @@ func TestEventsAreThereAndAreDeleted(t *testing.T) {
 	}
 	// The session goes on: it is nobody's now.
 	put("/events", m{"trackingId": id, "sessionId": "s1", "userId": "u1", "eventList": []m{view("i5", 1700000010)}})
-	if i := s.rows("shop", engine.Interactions); i != 3 {
-		t.Errorf("%d interactions after the user came back", i)
-	}
+	s.poll("the event after", func() bool { return s.rows("shop", engine.Interactions) == 3 })
 }
 
 func TestErrorsOfEvents(t *testing.T) {
@@ -151,7 +149,7 @@ func TestErrorsOfEvents(t *testing.T) {
 		"no item, which the schema needs":  {"/events", m{"trackingId": id, "sessionId": "s", "eventList": []m{{"eventType": "view", "sentAt": 1}}}, 400, "InvalidInputException"},
 		"properties that aren't JSON":      {"/events", m{"trackingId": id, "sessionId": "s", "eventList": with("properties", "{")}, 400, "InvalidInputException"},
 		"a reserved name in properties":    {"/events", m{"trackingId": id, "sessionId": "s", "eventList": with("properties", `{"userId":"u"}`)}, 400, "InvalidInputException"},
-		"a dataset that isn't there":       {"/users", m{"datasetArn": *shop.users + "X", "users": []m{{"userId": "u"}}}, 404, "ResourceNotFoundException"},
+		"a dataset that isn't there":       {"/users", m{"datasetArn": strings.Replace(*shop.users, "shop", "none", 1), "users": []m{{"userId": "u"}}}, 404, "ResourceNotFoundException"},
 		"users in a dataset of items":      {"/users", m{"datasetArn": *shop.items, "users": []m{{"userId": "u"}}}, 400, "InvalidInputException"},
 		"items in a dataset of users":      {"/items", m{"datasetArn": *shop.users, "items": []m{{"itemId": "i"}}}, 400, "InvalidInputException"},
 		"an ARN of a group":                {"/items", m{"datasetArn": *shop.group, "items": []m{{"itemId": "i"}}}, 400, "InvalidInputException"},
@@ -202,6 +200,7 @@ func TestManyEvents(t *testing.T) {
 		})
 	}
 	all.Wait()
+	s.poll("events", func() bool { return s.rows("shop", engine.Interactions) >= clients*each*2 })
 	if got := s.rows("shop", engine.Interactions); got != clients*each*2 {
 		t.Errorf("%d interactions, want %d", got, clients*each*2)
 	}
