@@ -4,7 +4,6 @@
 //	POST /, /events, /users, /items   package personalize
 //	GET  /healthz                     whether the store answers
 //	GET  /metrics                     for Prometheus
-//	GET  /                            the page for the people who run it, if there is one
 package server
 
 import (
@@ -31,8 +30,6 @@ type Config struct {
 	// Verifier checks signatures. nil lets every request be served, which is for loopback addresses only: requests must name
 	// one as their host then, see guard.
 	Verifier personalize.Verifier
-	// Page answers GET / and what is below /page/. nil for none.
-	Page http.Handler
 	// Logger gets a line for each request. nil discards.
 	Logger *slog.Logger
 }
@@ -56,10 +53,6 @@ func Handler(c Config) http.Handler {
 	mux.Handle("/", api)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { health(w, r, c.Engine) })
 	mux.Handle("GET /metrics", m.handler())
-	if c.Page != nil {
-		mux.Handle("GET /{$}", c.Page)
-		mux.Handle("/page/", c.Page)
-	}
 	if c.Verifier == nil {
 		return guard(mux)
 	}
