@@ -23,8 +23,12 @@ func TestManyClients(t *testing.T) {
 	const clients, shops = 200, 4
 	s := start(t, nil)
 	var made []shop
+	var trackers []string
 	for i := range shops {
-		made = append(made, s.newShop(fmt.Sprint("shop", i)))
+		shop := s.newShop(fmt.Sprint("shop", i))
+		tracker, err := s.client.CreateEventTracker(t.Context(), &sdk.CreateEventTrackerInput{Name: aws.String(fmt.Sprint("web", i)), DatasetGroupArn: shop.group})
+		must(t, err)
+		made, trackers = append(made, shop), append(trackers, *tracker.TrackingId)
 	}
 	lists := s.put("lists/list.csv", "USER_ID\n"+numbered("u%d\n", 20))
 	users := s.put("users.csv", "USER_ID,AGE\n"+numbered("u%d,30\n", 50))
@@ -69,7 +73,13 @@ func TestManyClients(t *testing.T) {
 			mine := made[n%shops]
 			for round := 0; round < rounds && time.Now().Before(until) && !t.Failed(); round++ {
 				name := fmt.Sprintf("c%d-r%d", n, round)
-				if n%10 == 0 {
+				switch n % 10 {
+				case 5:
+					status, code := s.event("/events", m{"trackingId": trackers[n%shops], "sessionId": name, "userId": fmt.Sprint("u", n), "eventList": []m{view("i", 1700000000+round)}})
+					if status != 200 {
+						t.Errorf("PutEvents: %d %s", status, code)
+					}
+				case 0:
 					out, err := c.CreateDatasetImportJob(ctx, &sdk.CreateDatasetImportJobInput{
 						JobName: &name, DatasetArn: mine.users, DataSource: &types.DataSource{DataLocation: users}, ImportMode: types.ImportModeIncremental,
 					})
@@ -80,7 +90,7 @@ func TestManyClients(t *testing.T) {
 							t.Errorf("job %s is described as %s", name, *got.DatasetImportJob.JobName)
 						}
 					}
-				} else {
+				default:
 					out, err := c.CreateDataDeletionJob(ctx, deletion(name, mine.group, *lists))
 					if allowed("CreateDataDeletionJob", err, limit.is) {
 						created(out.DataDeletionJobArn)
