@@ -21,6 +21,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/expunge-db/expunge/engine"
+	"github.com/expunge-db/expunge/ingest"
 )
 
 // serving is an 'expunge serve' that runs.
@@ -146,6 +149,51 @@ func TestServeStopsAndGoesOn(t *testing.T) {
 		t.Errorf("it says at the start: %s", s.stderr)
 	}
 	expect(t, exitDone, "check", "--store", store)
+}
+
+// blocked are locations that are never read.
+type blocked struct{ ingest.Locations }
+
+func (blocked) Source(string, string, ingest.Walk) (ingest.Source, error) { return blockedSource{}, nil }
+
+type blockedSource struct{}
+
+func (blockedSource) List(ctx context.Context) ([]ingest.File, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (blockedSource) Open(context.Context, ingest.File) (io.ReadCloser, error) { panic("not listed") }
+
+// TestJobsOfTheServerAreLeftToIt has a job in S3 that was left unfinished: a command that has no S3 would make it fail.
+func TestJobsOfTheServerAreLeftToIt(t *testing.T) {
+	store := filepath.Join(t.TempDir(), "s.expunge")
+	ctx := t.Context()
+	e, err := engine.Open(ctx, store, engine.Options{Locations: blocked{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.CreateDataDeletionJob(ctx, engine.NewDataDeletionJob{Name: "june", Group: "shop", Source: "s3://gdpr/list.csv"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(t.TempDir(), "list.csv")
+	if err := os.WriteFile(list, []byte("USER_ID\nu1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"delete", "--store", store, "--group", "shop", list}, {"import", "--store", store, "--group", "shop", "--dataset", "users", list}} {
+		if _, stderr := expect(t, exitFailed, args...); !strings.Contains(stderr, "june is unfinished and needs s3:// locations") {
+			t.Errorf("%s: %s", args[0], stderr)
+		}
+	}
+	if stdout, _ := expect(t, exitDone, "job", "--store", store, "june"); strings.Contains(stdout, "FAILED") {
+		t.Errorf("the job failed: %s", stdout)
+	}
 }
 
 func TestServeWithRoles(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/expunge-db/expunge/engine"
@@ -39,6 +40,11 @@ func (a *app) create(ctx context.Context, opts engine.Options, do func(*engine.E
 	if err != nil {
 		return err
 	}
+	if opts.Locations == nil {
+		if err := a.refuseRemote(ctx); err != nil {
+			return err
+		}
+	}
 	opts.IDKey, opts.Logger = key, a.log
 	e, err := engine.Open(ctx, a.store, opts)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,6 +61,27 @@ func (a *app) create(ctx context.Context, opts engine.Options, do func(*engine.E
 		err = errors.Join(err, closeErr)
 	}()
 	return do(e)
+}
+
+// refuseRemote is an error if the store has an unfinished job whose locations only 'expunge serve' knows: opened without
+// them the job would go on, and fail.
+func (a *app) refuseRemote(ctx context.Context) error {
+	if !a.storeExists() {
+		return nil
+	}
+	return a.read(ctx, func(e *engine.Engine) error {
+		jobs, err := e.UnfinishedJobs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if strings.HasPrefix(j.Source, "s3://") || strings.HasPrefix(j.Destination, "s3://") {
+				return nextStep(fmt.Errorf("%s %s is unfinished and needs s3:// locations", kindOf(j), j.Name),
+					"Have it finished first: expunge serve --store %s, with the flags that the server had.", quote(a.store))
+			}
+		}
+		return nil
+	})
 }
 
 func (a *app) storeExists() bool {
