@@ -154,7 +154,9 @@ func TestServeStopsAndGoesOn(t *testing.T) {
 // blocked are locations that are never read.
 type blocked struct{ ingest.Locations }
 
-func (blocked) Source(string, string, ingest.Walk) (ingest.Source, error) { return blockedSource{}, nil }
+func (blocked) Source(string, string, ingest.Walk) (ingest.Source, error) {
+	return blockedSource{}, nil
+}
 
 type blockedSource struct{}
 
