@@ -101,7 +101,7 @@ func (a *app) importJob(ctx context.Context, o importing) (job engine.Job, err e
 			return job, err
 		}
 	}
-	err = a.create(ctx, o.codec, func(e *engine.Engine) error {
+	err = a.create(ctx, engine.Options{Codec: o.codec}, func(e *engine.Engine) error {
 		if has := e.Info().Codec; o.codec != "" && o.codec != has {
 			return nextStep(fmt.Errorf("--codec is %s and the store's is %s, which it keeps", o.codec, has), "Leave out --codec, or import into a new store.")
 		}
