@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/expunge-db/expunge/store"
 )
 
 // backgroundDelay is how long Finish waits before the next part of what no job waits for, so that jobs come first.
@@ -33,6 +36,9 @@ func (e *Engine) background(ctx context.Context) (again time.Duration, err error
 
 // tidy reports whether there is more to do.
 func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
+	if err := e.sweep(ctx); err != nil {
+		return false, err
+	}
 	more, err = e.store.MergeLayers(ctx)
 	if err != nil {
 		return false, err
@@ -57,6 +63,31 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 		e.unscrubbed = false
 	}
 	return e.store.Trim(ctx)
+}
+
+// sweep lets the IDs that no row refers to leave the dictionaries of all groups. A group whose turn is being taken waits for
+// its end: a deletion that has read a part of its list must find its users again.
+func (e *Engine) sweep(ctx context.Context) error {
+	groups, err := e.store.Unswept(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		unlock, ok := e.turns.tryLock(g)
+		if !ok {
+			continue
+		}
+		err := e.store.Sweep(ctx, g)
+		unlock()
+		if errors.Is(err, store.ErrNotFound) { // removed meanwhile
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		e.setReplaced()
+	}
+	return nil
 }
 
 // setReplaced notes that the file holds what an import or a merge replaced.

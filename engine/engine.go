@@ -47,6 +47,7 @@ type Engine struct {
 	runner  *jobs.Runner // nil when read-only
 	resumed []Job        // see Resumed
 	maxAge  time.Duration
+	turns   groupLocks
 
 	mu       sync.Mutex
 	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu

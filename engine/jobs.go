@@ -145,9 +145,10 @@ func (e *Engine) describe(ctx context.Context, kind jobs.Kind, nameOrARN string)
 
 // ListJobs says which jobs to list.
 type ListJobs struct {
-	Group string // name or ARN; "" lists those of all groups
-	After uint64 // the Seq of the last job of the page before; 0 begins with the newest
-	Limit int    // at most so many; 0 means 100
+	Group   string // name or ARN; "" lists those of all groups
+	Dataset string // ARN; "" lists those of all datasets. Deletion jobs are of none
+	After   uint64 // the Seq of the last job of the page before; 0 begins with the newest
+	Limit   int    // at most so many; 0 means 100
 }
 
 // ListDataDeletionJobs returns deletion jobs, newest first, and whether there are more. A group that doesn't exist has no
@@ -162,7 +163,7 @@ func (e *Engine) ListDatasetImportJobs(ctx context.Context, l ListJobs) (page []
 }
 
 func (e *Engine) list(ctx context.Context, kind jobs.Kind, l ListJobs) (page []Job, more bool, err error) {
-	f := jobs.Filter{Kind: kind}
+	f := jobs.Filter{Kind: kind, DatasetARN: l.Dataset}
 	if l.Group != "" {
 		f.GroupARN = e.groupARN(e.groupName(l.Group))
 	}

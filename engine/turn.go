@@ -21,7 +21,11 @@ type worker struct{ e *Engine }
 
 // Turn implements [jobs.Worker].
 func (w worker) Turn(ctx context.Context, job Job) error {
-	var err error
+	unlock, err := w.e.turns.lock(ctx, w.e.groupName(job.GroupARN))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if job.Kind == jobs.KindImport {
 		err = w.e.importTurn(ctx, job)
 	} else {

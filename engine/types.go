@@ -96,8 +96,14 @@ var (
 	ErrNotFound = jobs.ErrNotFound
 	// ErrExists says that a name is taken.
 	ErrExists = jobs.ErrExists
-	// ErrLimit says that a group has 5 PENDING deletion jobs already.
+	// ErrLimit says that a group has as many of something as it can have: 5 PENDING deletion jobs, one event tracker.
 	ErrLimit = jobs.ErrLimit
+	// ErrInUse says that a resource can't be removed or changed because something refers to it; the text says what.
+	ErrInUse = store.ErrInUse
+	// ErrTooManyTags says that a resource would have more than 50 tags. It is an ErrInvalid too.
+	ErrTooManyTags = jobs.ErrTooManyTags
+	// ErrTooManyTagKeys says that more than 50 tags were to be removed at once. It is an ErrInvalid too.
+	ErrTooManyTagKeys = jobs.ErrTooManyTagKeys
 )
 
 // JobError is the end of a job that failed.

@@ -11,7 +11,7 @@ import (
 const (
 	MaxName     = 63   // characters of a name
 	MaxSource   = 4096 // bytes of a location
-	MaxTags     = 50   // tags of one job
+	MaxTags     = 50   // tags of one resource
 	MaxTagKey   = 128  // characters of a tag's key
 	MaxTagValue = 256  // characters of a tag's value
 	MaxPending  = 5    // deletion jobs of one group that are PENDING

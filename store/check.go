@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring"
 
@@ -72,12 +73,24 @@ func (c *checker) all() error {
 	c.blocks = make(map[uint64]string)
 	c.keys = make(map[dictID]*roaring.Bitmap)
 	c.ids = make(map[dictID]*roaring.Bitmap)
-	groups, err := c.tx.Groups()
+	groups, err := c.tx.allGroups()
+	if err != nil {
+		c.problem(err)
+		return nil
+	}
+	all, err := c.tx.allDatasets()
 	if err != nil {
 		c.problem(err)
 		return nil
 	}
 	byID := make(map[uint32]Dataset)
+	for _, d := range all {
+		if !slices.ContainsFunc(groups, func(g Group) bool { return g.ID == d.GroupID }) {
+			c.problemf("dataset %d belongs to no group", d.ID)
+			continue
+		}
+		byID[d.ID] = d
+	}
 	var owners []layerOwner
 	for _, g := range groups {
 		c.dictionary(dictID{g.ID, dictUsers})
@@ -88,7 +101,9 @@ func (c *checker) all() error {
 			continue
 		}
 		for _, d := range datasets {
-			byID[d.ID] = d
+			if d.GroupID != g.ID {
+				continue
+			}
 			for _, layer := range d.Layers {
 				owners = append(owners, layerOwner{d, layer, "live"})
 			}
@@ -108,6 +123,7 @@ func (c *checker) all() error {
 		c.unreferred(g)
 	}
 	c.suppressed(groups)
+	c.trackers()
 	return c.hashes()
 }
 
@@ -141,6 +157,25 @@ func (c *checker) suppressed(groups []Group) {
 	})
 	if err != nil {
 		c.problem(err)
+	}
+}
+
+// trackers checks that each belongs to a group of its own.
+func (c *checker) trackers() {
+	all, err := c.tx.EventTrackers()
+	if err != nil {
+		c.problem(err)
+		return
+	}
+	seen := make(map[string]bool)
+	for _, t := range all {
+		if _, err := c.tx.Group(t.Group); err != nil {
+			c.problemf("event tracker %s: %w", t.ID(), err)
+		}
+		if seen[t.Group] {
+			c.problemf("dataset group %s has two event trackers", t.Group)
+		}
+		seen[t.Group] = true
 	}
 }
 
@@ -272,7 +307,7 @@ func (c *checker) forward(d dictID, view dictView) {
 // layer checks the blocks of a layer, their order, and its item counts.
 func (c *checker) layer(o layerOwner) {
 	where := fmt.Sprintf("dataset %d, layer %d", o.dataset.ID, o.layer)
-	l, err := newRowLayout(o.dataset.Type, o.dataset.Fields)
+	l, err := o.dataset.layout()
 	if err != nil {
 		c.problemf("%s: %w", where, err)
 		return

@@ -61,6 +61,9 @@ func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
 	if _, err := s.reclaim(ctx, oldest); err != nil {
 		return 0, 0, err
 	}
+	if err := s.dropRemoved(ctx); err != nil {
+		return 0, 0, err
+	}
 	left := s.cleaner.marks[:0]
 	for _, m := range s.cleaner.marks {
 		if m.after <= oldest {

@@ -42,6 +42,13 @@ func filledStore(t testing.TB, opts Options, limits limits) *Store {
 func contents(t testing.TB, s *Store, group string) (out []string) {
 	t.Helper()
 	for _, typ := range []DatasetType{Users, Items, Interactions} {
+		err := s.View(t.Context(), func(tx *Tx) error {
+			_, err := tx.Dataset(group, typ)
+			return err
+		})
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
 		out = append(out, scanSorted(t, s, group, typ)...)
 	}
 	return out
@@ -104,6 +111,23 @@ func TestCrash(t *testing.T) {
 				t.Fatalf("merged: %v, %v", merged, err)
 			}
 		}, 5},
+		{"removal of a dataset", delete4, func(t *testing.T, s *Store) {
+			removeDataset(t, s, "shop", Interactions)
+			finishDeletion(t, s, "shop", 9)
+		}, 10},
+		{"removal of a group", func(t *testing.T, s *Store) {
+			for _, typ := range []DatasetType{Users, Items, Interactions} {
+				removeDataset(t, s, "shop", typ)
+			}
+		}, func(t *testing.T, s *Store) {
+			if err := s.Update(t.Context(), func(tx *Tx) error { return tx.DeleteGroup("shop") }); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := s.Clean(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}, 10},
+		{"update of a dataset", nil, func(t *testing.T, s *Store) { updateUsers(t, s, "shop") }, 1},
 	}
 	for _, op := range ops {
 		t.Run(op.name, func(t *testing.T) {

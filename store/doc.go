@@ -12,7 +12,8 @@
 // (USER_ID; ITEM_ID in an Items dataset) isn't stored in a block: the block's index is that column.
 //
 //	meta      format, counters
-//	catalog   dataset groups, schemas, datasets and their layers, tags
+//	catalog   dataset groups, schemas, datasets and their layers, event trackers, tags; groups and datasets that were
+//	          removed and of which something is left
 //	dicts     per dictionary: the next ordinal, and the ranges that an import in flight has taken
 //	forward   hash range of IDs -> (hash prefix, ordinal) pairs
 //	reverse   512 ordinals -> their IDs

@@ -81,7 +81,7 @@ func (s *Store) BeginImport(ctx context.Context, group string, t DatasetType, mo
 	if err != nil {
 		return nil, fmt.Errorf("begin import: %w", err)
 	}
-	im.layout, err = newRowLayout(t, im.dataset.Fields)
+	im.layout, err = im.dataset.layout()
 	if err == nil {
 		im.spill, err = newSpillFile(s.path)
 	}

@@ -62,6 +62,9 @@ func (s *Store) mergeDataset(ctx context.Context, d Dataset) (merged bool, err e
 		}
 	}()
 	sn, err := s.Snapshot(ctx, d.Group, d.Type)
+	if errors.Is(err, ErrNotFound) {
+		return false, errMergeLost
+	}
 	if err != nil {
 		return false, err
 	}
@@ -232,6 +235,9 @@ func (m *layerMerge) sumRefs(ctx context.Context, sum itemCounts) error {
 // publish puts the merged layer in the place of the others, unless rows of the dataset became invisible meanwhile.
 func (m *layerMerge) publish(tx *Tx, rows int64) error {
 	d, err := tx.Dataset(m.view.Group, m.view.Type)
+	if errors.Is(err, ErrNotFound) {
+		return errMergeLost
+	}
 	if err != nil {
 		return err
 	}

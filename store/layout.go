@@ -9,7 +9,7 @@ import (
 )
 
 // formatVersion changes whenever a file written by this version can't be read by the last one, or the reverse.
-const formatVersion = 3
+const formatVersion = 4
 
 var (
 	bucketMeta       = []byte("meta")

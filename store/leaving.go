@@ -85,7 +85,7 @@ func (s *Store) purge(ctx context.Context, users, items uint64) error {
 // purgeSome purges the first of the ordinals that may go, as many as fit a transaction, and reports whether it found
 // any.
 func (tx *Tx) purgeSome(upTo map[dictKind]uint64) (bool, error) {
-	groups, err := tx.Groups()
+	groups, err := tx.allGroups()
 	if err != nil {
 		return false, err
 	}
@@ -157,6 +157,20 @@ func (tx *Tx) setSweep(group string) error {
 	}
 	g.Sweep = true
 	return tx.putRecord(groupKey(group), g)
+}
+
+// Unswept returns the groups that [Store.Sweep] has something to do for.
+func (s *Store) Unswept(ctx context.Context) (names []string, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		groups, err := tx.Groups()
+		for _, g := range groups {
+			if g.Sweep {
+				names = append(names, g.Name)
+			}
+		}
+		return err
+	})
+	return names, err
 }
 
 // Sweep lets the IDs that no row of the group refers to leave the dictionaries, if an import replaced rows since it was

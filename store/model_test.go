@@ -109,7 +109,11 @@ func (m *model) startOrdinals(group string) {
 
 func (m *model) random() {
 	g := m.groups[m.r.IntN(len(m.groups))]
-	switch n := m.r.IntN(100); {
+	switch n := m.r.IntN(106); {
+	case n >= 105:
+		m.replaceGroup(g)
+	case n >= 100:
+		m.replaceDataset(g)
 	case n < 35:
 		m.importRows(g)
 	case n < 40:
@@ -409,6 +413,74 @@ func (m *model) clean() {
 		}
 	}
 	m.jobs = left
+}
+
+// replaceDataset removes a dataset and makes an empty one in its place.
+func (m *model) replaceDataset(g *modelGroup) {
+	typ := []DatasetType{Users, Items, Interactions}[m.r.IntN(3)]
+	m.op = fmt.Sprintf("replace %s", typ)
+	err := m.s.Update(context.Background(), func(tx *Tx) error {
+		d, err := tx.Dataset(g.name, typ)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteDataset(g.name, typ); err != nil {
+			return err
+		}
+		_, err = tx.CreateDataset(d)
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	g.rows[typ], g.swept = nil, false
+	if m.r.IntN(3) > 0 {
+		m.sweep(g)
+	}
+}
+
+// replaceGroup removes a group that no deletion under way needs, and makes an empty one in its place.
+func (m *model) replaceGroup(g *modelGroup) {
+	if slices.ContainsFunc(m.jobs, func(j pendingDeletion) bool { return j.group == g.name }) {
+		return
+	}
+	m.op = "replace group"
+	err := m.s.Update(context.Background(), func(tx *Tx) error {
+		old, err := tx.Group(g.name)
+		if err != nil {
+			return err
+		}
+		datasets, err := tx.Datasets(g.name)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteGroup(g.name); !errors.Is(err, ErrInUse) {
+			return fmt.Errorf("removing a group with datasets: %w", err)
+		}
+		for _, d := range datasets {
+			if err := tx.DeleteDataset(g.name, d.Type); err != nil {
+				return err
+			}
+		}
+		if err := tx.DeleteGroup(g.name); err != nil {
+			return err
+		}
+		if _, err := tx.CreateGroup(old); err != nil {
+			return err
+		}
+		for _, d := range datasets {
+			if _, err := tx.CreateDataset(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	clear(g.rows)
+	g.swept = true
+	m.startOrdinals(g.name)
 }
 
 // mergeLayers merges until there is nothing to merge.

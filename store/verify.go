@@ -198,13 +198,13 @@ func (v *verifier) dictionary(d dictID) (*roaring.Bitmap, error) {
 
 // indexes looks for listed users in the index of every block of the group, those of layers that wait to be removed too.
 func (v *verifier) indexes(g Group, users *roaring.Bitmap) error {
-	datasets, err := v.tx.Datasets(g.Name)
+	datasets, err := v.tx.allDatasets()
 	if err != nil {
 		return err
 	}
 	of := make(map[uint32]bool)
 	for _, d := range datasets {
-		of[d.ID] = d.Type != Items
+		of[d.ID] = d.GroupID == g.ID && d.Type != Items
 	}
 	return v.tx.b.Bucket(bucketFences).ForEach(func(k, sealed []byte) error {
 		f, err := decodeFence(k, sealed)
