@@ -1,8 +1,6 @@
 package main
 
-import (
-	"encoding/json"
-)
+import "encoding/json"
 
 // receiptJSON is the receipt of a job as the ledger keeps it. The digest is that of its line in the ledger.
 type receiptJSON struct {

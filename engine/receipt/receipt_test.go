@@ -53,10 +53,10 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"<h1>Deletion receipt 3</h1>", "<b>1,234</b><span>rows deleted</span>", "<b>4</b><span>users deleted</span>", "<b>1s</b>",
 		r.Digest(), r.Files.SHA256, r.Hashes.SHA256, r.Previous, "1 file, 4,096 bytes", "7", "no: an import can bring them back",
-		"2026-03-04 05:06:07.020 UTC", "+ 980ms", "12 pages: 0.05 MiB overwritten", `aria-label="Deleted: 4 rows of users, 1,230 rows of interactions"`,
-		"&lt;b&gt;&amp;&#34;x&#34;.csv", "default-src &#39;none&#39;",
+		"2026-03-04 05:06:07.020 UTC", "&#43; 980ms", "12 pages: 0.05 MiB overwritten", `aria-label="Deleted: 4 rows of users, 1,230 rows of interactions"`,
+		"&lt;b&gt;&amp;&#34;x&#34;.csv", "default-src 'none'",
 	} {
-		if !strings.Contains(got, want) && !strings.Contains(got, strings.ReplaceAll(want, "&#39;", "'")) {
+		if !strings.Contains(got, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
@@ -102,7 +102,7 @@ func TestChart(t *testing.T) {
 func wellFormed(t *testing.T, html string) {
 	t.Helper()
 	dec := xml.NewDecoder(strings.NewReader("<div>" + html + "</div>"))
-	dec.AutoClose, dec.Entity = []string{"br"}, xml.HTMLEntity
+	dec.Entity = xml.HTMLEntity
 	for {
 		if _, err := dec.Token(); err == io.EOF {
 			return
@@ -115,8 +115,8 @@ func wellFormed(t *testing.T, html string) {
 func TestPairs(t *testing.T) {
 	r := example(t, nil)
 	got := fmt.Sprint(receipt.Pairs(r))
-	for _, want := range []string{"receipt 3, SHA-256 " + r.Digest(), "1 file, 4,096 bytes", "v1.2.3", "{Suppressed }"} {
-		if !strings.Contains(strings.NewReplacer("[", "{", "]", "}").Replace(got), want) {
+	for _, want := range []string{"receipt 3, SHA-256 " + r.Digest(), "1 file, 4,096 bytes", "v1.2.3", "[Suppressed ]"} {
+		if !strings.Contains(got, want) {
 			t.Errorf("the lines lack %q", want)
 		}
 	}
