@@ -127,6 +127,7 @@ func (c *Console) createDryRun(w http.ResponseWriter, r *http.Request) {
 			var err error
 			if d.found, err = c.e.DryRunDeletion(ctx, d.Group, c.folder.location(d.list)); err != nil {
 				_, d.problem = c.explain(err)
+				c.eraseList(d.list) // it is no use to anybody
 			}
 		})
 		http.Redirect(w, r, "/console/dry-runs/"+d.ID, http.StatusSeeOther)
@@ -187,7 +188,7 @@ func (c *Console) findDryRun(id string) *dryRun {
 func (c *Console) take(id string) *dryRun {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.dryRuns, func(d *dryRun) bool { return d.ID == id && d.isDone() })
+	i := slices.IndexFunc(c.dryRuns, func(d *dryRun) bool { return d.ID == id && d.isDone() && d.problem == "" })
 	if i < 0 {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 func TestHostAndOrigin(t *testing.T) {
 	const own = "(own)" // stands for the server's address
+	f := setup(t, console.Options{})
 	for _, tc := range []struct {
 		name, method, host, origin, site, mode, dest string
 		allowed                                      []string
@@ -56,7 +57,9 @@ func TestHostAndOrigin(t *testing.T) {
 		{name: "put from nowhere", method: "PUT"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := setup(t, console.Options{AllowedHosts: tc.allowed})
+			f.closeConsole()
+			f.opts.AllowedHosts = tc.allowed
+			f.openConsole()
 			method := tc.method
 			if method == "" {
 				method = http.MethodGet

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/expunge-db/expunge/engine"
@@ -21,7 +22,7 @@ var pageFiles embed.FS
 
 var pages = func() map[string]*template.Template {
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{
-		"count": humanize.Count, "counted": humanize.Counted, "moment": humanize.Moment, "mib": mib,
+		"count": humanize.Count, "counted": humanize.Counted, "moment": humanize.Moment, "size": size,
 	}).ParseFS(pageFiles, "pages/layout.html", "pages/parts.html"))
 	all := make(map[string]*template.Template)
 	for _, name := range []string{"index", "job", "dryrun", "login", "message"} {
@@ -30,8 +31,16 @@ var pages = func() map[string]*template.Template {
 	return all
 }()
 
-// mib is a number of bytes as text.
-func mib(n int64) string { return humanize.Size(n) }
+// size writes bytes; small lists and datasets are more than 0.00 MiB.
+func size(n int64) string {
+	switch {
+	case n < 1<<10:
+		return humanize.Counted(n, "byte")
+	case n < 1<<20:
+		return strconv.FormatFloat(float64(n)/(1<<10), 'f', 1, 64) + " KiB"
+	}
+	return humanize.Size(n)
+}
 
 //go:embed assets
 var assetFiles embed.FS
@@ -221,7 +230,7 @@ type dryRunView struct {
 }
 
 func (c *Console) showDryRun(w http.ResponseWriter, status int, d *dryRun, problem string) {
-	v := dryRunView{order: d.order, ID: d.ID, Done: d.isDone(), SizeText: mib(d.Size), Problem: problem}
+	v := dryRunView{order: d.order, ID: d.ID, Done: d.isDone(), SizeText: size(d.Size), Problem: problem}
 	title := "Dry run: counting"
 	if v.Done {
 		title = "Dry run"

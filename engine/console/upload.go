@@ -109,7 +109,7 @@ func (c *Console) uploadError(err error) error {
 		return known
 	case errors.Is(err, errTooLarge), errors.As(err, &tooLarge):
 		return &orderError{http.StatusRequestEntityTooLarge, fmt.Sprintf(
-			"The list is larger than %s. Compress it (.csv.gz or .csv.zst), split it, or use expunge delete.", mib(c.opts.MaxUpload))}
+			"The list is larger than %s. Compress it (.csv.gz or .csv.zst), split it, or use expunge delete.", size(c.opts.MaxUpload))}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &onDisk) && onDisk.Timeout():
 		return &orderError{http.StatusBadRequest, "The upload was cut off. Send it again."}
 	}

@@ -116,7 +116,7 @@ func nowText(j engine.Job, p *Progress) string {
 	case p.Total == 0:
 		return p.Step
 	case p.Unit == "bytes":
-		return fmt.Sprintf("%s %s of %s", p.Step, humanize.Size(p.Done), humanize.Size(p.Total))
+		return fmt.Sprintf("%s %s of %s", p.Step, size(p.Done), size(p.Total))
 	}
 	return fmt.Sprintf("%s %s of %s", p.Step, humanize.Count(p.Done), humanize.Counted(p.Total, strings.TrimSuffix(p.Unit, "s")))
 }

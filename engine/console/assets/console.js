@@ -4,9 +4,11 @@
 (() => {
   const busy = 1000, idle = 10000, failed = 5000; // milliseconds between two questions
   const number = new Intl.NumberFormat("en-US");
-  const mib = (n) => {
+  const size = (n) => {
     const m = n / 1048576;
-    return (m >= 100 ? number.format(Math.round(m)) : m >= 1 ? m.toFixed(1) : m.toFixed(2)) + " MiB";
+    if (n < 1024) return number.format(n) + (n === 1 ? " byte" : " bytes");
+    if (m < 1) return (n / 1024).toFixed(1) + " KiB";
+    return (m >= 100 ? number.format(Math.round(m)) : m.toFixed(1)) + " MiB";
   };
   const moment = (iso) => iso.slice(0, 19).replace("T", " ") + " UTC";
   const announce = (text) => { document.getElementById("announce").textContent = text; };
@@ -84,11 +86,11 @@
         if (!row) continue;
         set(row.querySelector("[data-f=rows]"), number.format(dataset.rows));
         set(row.querySelector("[data-f=leaving]"), number.format(dataset.leaving));
-        set(row.querySelector("[data-f=bytes]"), mib(dataset.bytes));
+        set(row.querySelector("[data-f=bytes]"), size(dataset.bytes));
       }
     }
     set(document.querySelector("[data-total=rows]"), number.format(total));
-    set(document.querySelector("[data-total=allocated]"), mib(overview.allocatedBytes));
+    set(document.querySelector("[data-total=allocated]"), size(overview.allocatedBytes));
   }
 
   // showEnd puts the page of a job that has ended, with its receipt, in the place of what is shown.
@@ -136,7 +138,7 @@
   if (list) {
     const most = Number(list.form.dataset.max);
     list.addEventListener("change", () => {
-      const text = list.files[0] && list.files[0].size > most ? "This file is larger than " + mib(most) + ". Compress or split it." : "";
+      const text = list.files[0] && list.files[0].size > most ? "This file is larger than " + size(most) + ". Compress or split it." : "";
       list.setCustomValidity(text);
       set(document.getElementById("list-problem"), text);
     });
