@@ -41,7 +41,7 @@ func TestOverview(t *testing.T) {
 		}
 	}
 	f.get("/").want(t, http.StatusOK, "It has no datasets yet.", "40 users, 3 items", `data-dataset="other/users"`, `<b data-total="rows">320</b>`,
-		"<option>empty</option>", "us-east-1", "region, of account 000000000000")
+		"<option>empty</option>", "Region us-east-1, account 000000000000")
 }
 
 // TestJobPages lists jobs of two kinds and groups, page by page, as the engine has them.

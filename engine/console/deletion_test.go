@@ -63,7 +63,7 @@ func TestBadList(t *testing.T) {
 		}
 	}
 	f.get(got.location).want(t, http.StatusOK, "deleted nothing", "line 3", "FAILED")
-	f.get("/").want(t, http.StatusOK, "line 3", `data-f="rows">40</td>`)
+	f.get("/").want(t, http.StatusOK, `data-f="reasonText">uploaded list: line 3`, `data-f="rows">40</td>`)
 	eventually(t, "the list is gone", func() bool { return len(f.lists()) == 0 })
 }
 

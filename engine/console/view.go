@@ -29,11 +29,12 @@ type Job struct {
 	Progress      *Progress `json:"progress,omitempty"` // nil if nothing is known
 	NumDeleted    *int64    `json:"numDeleted,omitempty"`
 
-	Path     string `json:"path"`               // of its page
-	KindText string `json:"kindText"`           // "deletion", "import of users, full"
-	RowsText string `json:"rowsText,omitempty"` // what it did to the rows
-	ListText string `json:"listText,omitempty"` // what a deletion found on its list
-	NowText  string `json:"nowText,omitempty"`  // what it does right now, or why it takes long
+	Path       string `json:"path"`                 // of its page
+	KindText   string `json:"kindText"`             // "deletion", "import of users, full"
+	RowsText   string `json:"rowsText,omitempty"`   // what it did to the rows
+	ListText   string `json:"listText,omitempty"`   // what a deletion found on its list
+	ReasonText string `json:"reasonText,omitempty"` // the failure reason without the folders of the list or the data
+	NowText    string `json:"nowText,omitempty"`    // what it does right now, or why it takes long
 }
 
 // Progress is how far a job under way is.
@@ -85,6 +86,7 @@ func (c *Console) viewJob(j engine.Job) Job {
 		v.Dataset = strings.ToLower(path.Base(j.DatasetARN))
 	}
 	v.KindText, v.RowsText, v.ListText = kindText(j, v.Dataset), rowsText(j), listText(j)
+	v.ReasonText = reasonText(j)
 	if v.UnderWay {
 		if p, ok := c.e.Progress(j); ok {
 			v.Progress = &Progress{Step: string(p.Step), Done: p.Done, Total: p.Total, Unit: p.Unit}
@@ -153,4 +155,13 @@ func listText(j engine.Job) string {
 	}
 	return fmt.Sprintf("%s: %s matched, %s unknown, %s repeated", humanize.Counted(c.Listed, "ID"),
 		humanize.Count(c.Matched), humanize.Count(c.Unknown), humanize.Count(c.Duplicate))
+}
+
+// reasonText is the failure reason for a line of a table: what a file is called there says more than where it lies.
+func reasonText(j engine.Job) string {
+	name := path.Base(j.Source)
+	if strings.HasPrefix(name, listPrefix) {
+		name = "uploaded list"
+	}
+	return strings.ReplaceAll(j.FailureReason, j.Source, name)
 }

@@ -2,7 +2,7 @@
 // the focus stays where it is. Without it the pages show the same, as they were when they were loaded.
 "use strict";
 (() => {
-  const busy = 1000, idle = 10000, failed = 5000; // milliseconds between two questions
+  const busy = 1000, idle = 5000, failed = 5000; // milliseconds between two questions
   const number = new Intl.NumberFormat("en-US");
   const size = (n) => {
     const m = n / 1048576;
