@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/expunge-db/expunge/ingest"
 	"github.com/expunge-db/expunge/jobs"
 	"github.com/expunge-db/expunge/store"
 )
@@ -35,6 +36,9 @@ type Options struct {
 	// SnapshotMaxAge ends snapshots of this age, so that one that was never released can't hold an erasure for ever: what is
 	// read from them is [ErrExpired]. 0 means never.
 	SnapshotMaxAge time.Duration
+	// Locations are where lists, data and exports lie. nil means the files and folders of this machine. They
+	// have to work until the engine is closed, which doesn't close them.
+	Locations ingest.Locations
 	// Logger gets what goes on, never an ID or a row. nil discards.
 	Logger *slog.Logger
 }
@@ -48,6 +52,8 @@ type Engine struct {
 	resumed []Job        // see Resumed
 	maxAge  time.Duration
 	turns   groupLocks
+
+	locations ingest.Locations
 
 	mu       sync.Mutex
 	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu
@@ -74,6 +80,9 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Locations == nil {
+		opts.Locations = ingest.LocalLocations()
+	}
 	s, err := store.Open(ctx, path, store.Options{
 		ReadOnly: opts.ReadOnly, LockTimeout: opts.LockTimeout, Codec: opts.Codec, Region: opts.Region,
 		Account: opts.Account, MaxSize: opts.MaxSize, IDKey: opts.IDKey, Logger: opts.Logger,
@@ -81,7 +90,7 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: s, log: opts.Logger, account: jobs.DefaultAccount(), progress: make(map[uint64]Progress), maxAge: opts.SnapshotMaxAge}
+	e := &Engine{store: s, log: opts.Logger, account: jobs.DefaultAccount(), progress: make(map[uint64]Progress), maxAge: opts.SnapshotMaxAge, locations: opts.Locations}
 	e.account.Region, e.account.ID = s.Info().Region, s.Info().Account
 	if opts.ReadOnly {
 		return e, nil

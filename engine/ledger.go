@@ -286,7 +286,7 @@ func (e *Engine) MatchLedger(ctx context.Context, group, source string) (listed,
 
 // eachBatch reads a deletion list.
 func (e *Engine) eachBatch(ctx context.Context, source string, fn func(*ingest.IDs) error) error {
-	src, err := ingest.Open(source, ingest.Recursive)
+	src, err := e.locations.Source(source, "", ingest.Recursive)
 	if err != nil {
 		return ofKind(ErrInvalid, err)
 	}

@@ -100,7 +100,7 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 		}
 		cp = checkpoint{}
 	}
-	src, err := ingest.Open(job.Source, ingest.Recursive)
+	src, err := e.locations.Source(job.Source, job.RoleARN, ingest.Recursive)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (e *Engine) importTurn(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
-	src, err := ingest.Open(job.Source, ingest.FirstLevel)
+	src, err := e.locations.Source(job.Source, job.RoleARN, ingest.FirstLevel)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ func (a *app) suppressSetCmd(use string, on bool, short string) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: a.command(func(ctx context.Context, _ []string) error {
 			return a.write(ctx, func(e *engine.Engine) error {
+				if err := a.finishOthers(ctx, e, 0); err != nil {
+					return err
+				}
 				if err := e.SetSuppression(ctx, group, on); err != nil {
 					return a.groupError(err)
 				}
@@ -121,6 +124,9 @@ header USER_ID, or a folder of them. With a bad line in it nobody is let back.`,
 			}
 			var lifted int64
 			err := a.write(ctx, func(e *engine.Engine) (err error) {
+				if err := a.finishOthers(ctx, e, 0); err != nil {
+					return err
+				}
 				if all {
 					lifted, err = e.LiftAllSuppression(ctx, group)
 				} else {

@@ -48,8 +48,14 @@ func scrubbed(r engine.LedgerEntry) string {
 	if r.Scrubbed.Pages == 0 {
 		return "nothing had to be"
 	}
-	return fmt.Sprintf("%s: %s overwritten with zeros, %s punched out", humanize.Counted(r.Scrubbed.Pages, "page"),
-		humanize.Size(r.Scrubbed.Written), humanize.Size(r.Scrubbed.Punched))
+	var how []string
+	if n := r.Scrubbed.Written; n > 0 {
+		how = append(how, humanize.Size(n)+" overwritten with zeros")
+	}
+	if n := r.Scrubbed.Punched; n > 0 {
+		how = append(how, humanize.Size(n)+" punched out")
+	}
+	return humanize.Counted(r.Scrubbed.Pages, "page") + ": " + strings.Join(how, ", ")
 }
 
 func hashes(r engine.LedgerEntry) string {

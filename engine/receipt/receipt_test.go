@@ -1,6 +1,7 @@
 package receipt_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -79,7 +80,48 @@ func TestPage(t *testing.T) {
 	}
 }
 
-func TestChart(t *testing.T) {
+// TestAnyPage: a page is whole for every receipt, and nothing in it is taken for markup.
+func TestAnyPage(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	const hostile = `"><script>alert('x')</script>`
+	full := engine.Receipt{
+		Number: 1234, Previous: "abc", Name: hostile, ARN: hostile, GroupARN: "arn/" + hostile, Source: hostile, Version: hostile,
+		NumDeleted: 1_000_001, Created: at, Invisible: at.Add(1500 * time.Millisecond), Erased: at.Add(3 * time.Hour), Completed: at.Add(3 * time.Hour),
+		Suppressed: true,
+	}
+	full.Files.SHA256, full.Hashes.SHA256 = hostile, hostile
+	full.Counts.Deleted = map[string]int64{"USERS": 1, "INTERACTIONS": 1_000_000}
+	empty := engine.Receipt{Number: 1, Created: at, Invisible: at, Erased: at, Completed: at}
+	empty.Counts.Deleted = map[string]int64{"USERS": 0}
+	for name, c := range map[string]struct {
+		r   engine.Receipt
+		has []string
+	}{
+		"full":    {full, []string{"<svg", ">1,000,000</text>", "3h0m0s", "1.5s<", "imports leave the listed users out", "1,000,001"}},
+		"empty":   {empty, []string{"<svg", ">0</text>", "nothing had to be", "this is the first", "an import can bring them back"}},
+		"no rows": {engine.Receipt{Created: at, Invisible: at, Erased: at, Completed: at}, []string{"COMPLETED"}},
+	} {
+		var page bytes.Buffer
+		if err := receipt.WritePage(&page, engine.LedgerEntry{Receipt: c.r, Line: []byte(hostile)}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, text := range c.has {
+			if !strings.Contains(page.String(), text) {
+				t.Errorf("%s: the page doesn't say %q", name, text)
+			}
+		}
+		for _, text := range []string{"<script", "NaN", "Inf", "%!", "http://", "https://"} {
+			if strings.Contains(page.String(), text) {
+				t.Errorf("%s: the page has %q", name, text)
+			}
+		}
+		if !strings.HasSuffix(page.String(), "</html>\n") {
+			t.Errorf("%s: the page is cut", name)
+		}
+	}
+}
+
+func TestChartOfPage(t *testing.T) {
 	sections, err := receipt.Sections(example(t, func(r *engine.Receipt) { r.Counts.Deleted = nil }))
 	if err != nil || strings.Contains(string(sections), "<svg") {
 		t.Errorf("a receipt without rows has a chart: %v", err)
