@@ -7,46 +7,31 @@ import (
 	"github.com/expunge-db/expunge/engine/humanize"
 )
 
-// chart draws the deleted rows of each dataset as bars, in units of CSS pixels.
-type chart struct {
-	Width, Height, BarAt, BarHeight float64
-	Label                           string // for readers who don't see it
-	Bars                            []bar
-}
-
+// bar is the deleted rows of one dataset in a chart. Its name and value are text beside it, which keeps its size however
+// narrow the page is.
 type bar struct {
-	Y, TextY, Length, ValueX float64
-	Name, Value              string
+	Name, Value string
+	Length      float64 // percent of the longest
 }
 
 // datasetTypes are all types, in the order in which they are shown.
 var datasetTypes = []engine.DatasetType{engine.Users, engine.Items, engine.Interactions}
 
-func chartRows(rows map[string]int64) chart {
-	const barAt, room, rowHeight, barHeight = 120.0, 480.0, 34.0, 18.0
-	c := chart{Width: 720, BarAt: barAt, BarHeight: barHeight}
+func chartRows(rows map[string]int64) (bars []bar) {
 	most := int64(1)
 	for _, n := range rows {
 		most = max(most, n)
 	}
-	var parts []string
 	for _, t := range datasetTypes {
 		n, ok := rows[string(t)]
 		if !ok {
 			continue
 		}
-		b := bar{
-			Y: c.Height + (rowHeight-barHeight)/2, TextY: c.Height + rowHeight/2 + 5,
-			Length: room * float64(n) / float64(most), Name: strings.ToLower(string(t)), Value: humanize.Count(n),
-		}
+		b := bar{Name: strings.ToLower(string(t)), Value: humanize.Count(n), Length: 100 * float64(n) / float64(most)}
 		if n > 0 {
-			b.Length = max(b.Length, 2)
+			b.Length = max(b.Length, 0.5) // so that it is seen
 		}
-		b.ValueX = barAt + b.Length + 10
-		c.Bars = append(c.Bars, b)
-		c.Height += rowHeight
-		parts = append(parts, b.Value+" rows of "+b.Name)
+		bars = append(bars, b)
 	}
-	c.Label = "Deleted: " + strings.Join(parts, ", ")
-	return c
+	return bars
 }

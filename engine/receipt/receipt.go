@@ -94,7 +94,7 @@ type view struct {
 	Files, Checked, Scrubbed, Hashes string
 	Erasure                          string // how long it took
 	Steps                            []step
-	Chart                            chart
+	Chart                            []bar
 }
 
 type step struct {
