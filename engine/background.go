@@ -36,7 +36,8 @@ func (e *Engine) background(ctx context.Context) (again time.Duration, err error
 
 // tidy reports whether there is more to do.
 func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
-	if err := e.sweep(ctx); err != nil {
+	again, err := e.sweep(ctx)
+	if err != nil {
 		return false, err
 	}
 	more, err = e.store.MergeLayers(ctx)
@@ -53,7 +54,7 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 		}
 		e.unscrubbed = true
 	}
-	if more {
+	if more || again {
 		return true, nil
 	}
 	if e.unscrubbed {
@@ -66,11 +67,12 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 }
 
 // sweep lets the IDs that no row refers to leave the dictionaries of all groups. A group whose turn is being taken waits for
-// its end: a deletion that has read a part of its list must find its users again.
-func (e *Engine) sweep(ctx context.Context) error {
+// its end: a deletion that has read a part of its list must find its users again. It reports whether there is more to do once
+// what was replaced is out of the file.
+func (e *Engine) sweep(ctx context.Context) (again bool, err error) {
 	groups, err := e.store.Unswept(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, g := range groups {
 		unlock, ok := e.turns.tryLock(g)
@@ -83,11 +85,12 @@ func (e *Engine) sweep(ctx context.Context) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		e.setReplaced()
+		again = true
 	}
-	return nil
+	return again, nil
 }
 
 // setReplaced notes that the file holds what an import or a merge replaced.

@@ -134,14 +134,16 @@ func newestFirst[T any](all []T, by func(T) (time.Time, uint32)) {
 // Errors: [ErrNotFound]; [ErrInUse] while it has datasets, an event tracker or unfinished jobs.
 func (e *Engine) DeleteDatasetGroup(ctx context.Context, nameOrARN string) error {
 	name := e.groupName(nameOrARN)
-	return e.remove(ctx, func(tx *store.Tx) error {
-		if _, err := tx.Group(name); err != nil {
-			return err
-		}
-		if err := unlessUsed(tx, "dataset group "+name, func(j Job) bool { return j.GroupARN == e.groupARN(name) }); err != nil {
-			return err
-		}
-		return tx.DeleteGroup(name)
+	return e.whenFolded(ctx, name, func() error {
+		return e.remove(ctx, func(tx *store.Tx) error {
+			if _, err := tx.Group(name); err != nil {
+				return err
+			}
+			if err := unlessUsed(tx, "dataset group "+name, func(j Job) bool { return j.GroupARN == e.groupARN(name) }); err != nil {
+				return err
+			}
+			return tx.DeleteGroup(name)
+		})
 	})
 }
 

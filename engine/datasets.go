@@ -165,6 +165,15 @@ func (e *Engine) UpdateDataset(ctx context.Context, datasetARN, schema string) (
 	if err != nil {
 		return Dataset{}, err
 	}
+	var out Dataset
+	err = e.whenFolded(ctx, group, func() (err error) {
+		out, err = e.updateDataset(ctx, group, t, schema)
+		return err
+	})
+	return out, err
+}
+
+func (e *Engine) updateDataset(ctx context.Context, group string, t DatasetType, schema string) (Dataset, error) {
 	return e.changeDataset(ctx, func(tx *store.Tx) (store.Dataset, error) {
 		if _, err := tx.Dataset(group, t); err != nil {
 			return store.Dataset{}, err
@@ -174,7 +183,7 @@ func (e *Engine) UpdateDataset(ctx context.Context, datasetARN, schema string) (
 			return store.Dataset{}, err
 		}
 		imports := func(j Job) bool { return j.Kind == jobs.KindImport && j.DatasetARN == e.datasetARN(group, t) }
-		if err := errors.Join(e.sameDomain(tx, group, s), unlessUsed(tx, "dataset "+datasetARN, imports)); err != nil {
+		if err := errors.Join(e.sameDomain(tx, group, s), unlessUsed(tx, "dataset "+e.datasetARN(group, t), imports)); err != nil {
 			return store.Dataset{}, err
 		}
 		return tx.UpdateDataset(group, t, s.Name, now())
@@ -190,16 +199,33 @@ func (e *Engine) DeleteDataset(ctx context.Context, datasetARN string) error {
 	if err != nil {
 		return err
 	}
-	return e.remove(ctx, func(tx *store.Tx) error {
-		if _, err := tx.Dataset(group, t); err != nil {
-			return err
-		}
-		uses := func(j Job) bool { return j.DatasetARN == e.datasetARN(group, t) }
-		if err := unlessUsed(tx, "dataset "+datasetARN, uses); err != nil {
-			return err
-		}
-		return tx.DeleteDataset(group, t)
+	return e.whenFolded(ctx, group, func() error {
+		return e.remove(ctx, func(tx *store.Tx) error {
+			if _, err := tx.Dataset(group, t); err != nil {
+				return err
+			}
+			uses := func(j Job) bool { return j.DatasetARN == e.datasetARN(group, t) }
+			if err := unlessUsed(tx, "dataset "+datasetARN, uses); err != nil {
+				return err
+			}
+			return tx.DeleteDataset(group, t)
+		})
 	})
+}
+
+// whenFolded calls fn, and again once a fold has ended that kept it from changing the catalog: a fold is no job, which a
+// caller could wait for.
+func (e *Engine) whenFolded(ctx context.Context, group string, fn func() error) error {
+	err := fn()
+	for errors.Is(err, store.ErrImporting) {
+		unlock, lockErr := e.turns.lock(ctx, group)
+		if lockErr != nil {
+			return lockErr
+		}
+		err = fn()
+		unlock()
+	}
+	return err
 }
 
 func (e *Engine) dataset(tx *store.Tx, d store.Dataset) (Dataset, error) {

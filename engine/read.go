@@ -145,6 +145,9 @@ func (e *Engine) DryRunDeletion(ctx context.Context, group, source string) (DryR
 	if err != nil {
 		return DryRun{}, ofKind(ErrInvalid, err)
 	}
+	if err := e.foldNow(ctx, e.groupName(group)); err != nil { // a job deletes what was put too
+		return DryRun{}, err
+	}
 	d, err := e.store.BeginDryRun(ctx, e.groupName(group))
 	if err != nil {
 		return DryRun{}, mapError(err)

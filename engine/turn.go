@@ -25,6 +25,7 @@ func (w worker) Turn(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
+	defer w.e.folder.wake()
 	defer unlock()
 	if job.Kind == jobs.KindImport {
 		err = w.e.importTurn(ctx, job)
@@ -124,6 +125,15 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
+	// Rows that were put before the commit are deleted too: they become layers now, the last of them while no other is put.
+	if err := e.fold(ctx, group); err != nil {
+		return err
+	}
+	e.committer.hold.Lock()
+	defer e.committer.hold.Unlock()
+	if err := e.fold(ctx, group); err != nil {
+		return err
+	}
 	return e.store.Tombstone(ctx, group, job.Seq, cp.Batches, func(tx *store.Tx, del store.Deleted) error {
 		_, err := jobs.Modify(jobTx{tx.KV()}, job.Seq, StatusInProgress, now(), func(j *Job) {
 			j.Counts.Matched += del.Late
@@ -211,6 +221,9 @@ func (e *Engine) dropFailed(ctx context.Context, job Job) error {
 // COMPLETED: what the rows replaced leaves the file in the background. An import that was interrupted begins again: what it had stored was removed when the store was opened.
 func (e *Engine) importTurn(ctx context.Context, job Job) error {
 	group, t := e.groupName(job.GroupARN), e.datasetType(job.DatasetARN)
+	if err := e.fold(ctx, group); err != nil { // what was put before is older than what is imported
+		return err
+	}
 	schema, err := e.datasetSchema(ctx, group, t)
 	if err != nil {
 		return err

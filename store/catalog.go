@@ -131,8 +131,9 @@ type Dataset struct {
 	Tags    []Tag     `json:"tags,omitempty"`
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
-	// Layers are what imports made, oldest first.
+	// Layers are what imports made, oldest first, and Put are those of them that are individual.
 	Layers []uint32 `json:"layers,omitempty"`
+	Put    []uint32 `json:"put,omitempty"`
 	// Killed is the epoch of the newest commit that made rows of a layer invisible.
 	Killed uint64 `json:"killed,omitempty"`
 	// Update is the newest change of the schema.
@@ -265,7 +266,8 @@ func (tx *Tx) CreateDataset(d Dataset) (Dataset, error) {
 	} else if exists {
 		return Dataset{}, fmt.Errorf("dataset %s of group %s: %w", d.Type, d.Group, ErrExists)
 	}
-	d.ID, d.GroupID, d.Fields, d.Stored, d.Updated, d.Layers = tx.newID(), g.ID, s.Fields, nil, d.Created, nil
+	d.ID, d.GroupID, d.Fields, d.Stored, d.Updated = tx.newID(), g.ID, s.Fields, nil, d.Created
+	d.Layers, d.Put = nil, nil
 	return d, tx.putRecord(key, d)
 }
 

@@ -104,6 +104,11 @@ func (c *checker) all() error {
 			if d.GroupID != g.ID {
 				continue
 			}
+			for _, layer := range d.Put {
+				if !slices.Contains(d.Layers, layer) {
+					c.problemf("dataset %d has an individual layer that isn't one of its layers", d.ID)
+				}
+			}
 			for _, layer := range d.Layers {
 				owners = append(owners, layerOwner{d, layer, "live"})
 			}
@@ -124,6 +129,8 @@ func (c *checker) all() error {
 	}
 	c.suppressed(groups)
 	c.trackers()
+	c.journal(byID)
+	c.sessions(byID)
 	return c.hashes()
 }
 
@@ -157,25 +164,6 @@ func (c *checker) suppressed(groups []Group) {
 	})
 	if err != nil {
 		c.problem(err)
-	}
-}
-
-// trackers checks that each belongs to a group of its own.
-func (c *checker) trackers() {
-	all, err := c.tx.EventTrackers()
-	if err != nil {
-		c.problem(err)
-		return
-	}
-	seen := make(map[string]bool)
-	for _, t := range all {
-		if _, err := c.tx.Group(t.Group); err != nil {
-			c.problemf("event tracker %s: %w", t.ID(), err)
-		}
-		if seen[t.Group] {
-			c.problemf("dataset group %s has two event trackers", t.Group)
-		}
-		seen[t.Group] = true
 	}
 }
 
@@ -376,7 +364,11 @@ func (c *checker) block(key []byte, f fence, l *rowLayout, o layerOwner, counts 
 		return nil, fmt.Errorf("%s holds %d keys that the dictionary hasn't", blockName(f.Block), missing.GetCardinality())
 	}
 	if o.why == "live" {
-		c.keys[users].Or(x.ordinals)
+		live := x
+		if dead != nil && l.dict == dictUsers {
+			live = x.without(dead)
+		}
+		c.keys[users].Or(live.ordinals)
 	}
 	if l.time {
 		if err := checkOrder(x, cols[0]); err != nil {

@@ -61,6 +61,7 @@ func TestCrash(t *testing.T) {
 	limits.stageBytes, limits.compactBytes, limits.pageRows, limits.mergeRows = 400, 200, 4, 1<<20
 	limits.resolveBatch, limits.removeBudget, limits.dropPerTx = 5, 40, 2
 	limits.unitBytes, limits.pieceBytes = 300, 500
+	limits.foldEntries, limits.foldBytes, limits.sessionBytes = 1000, 1<<20, 100
 	_, _, inter := oneOfEach()
 	more := func(mode ImportMode, end func(im *Import) error) func(t *testing.T, s *Store) {
 		return func(t *testing.T, s *Store) {
@@ -127,6 +128,27 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 10},
+		{"put", nil, func(t *testing.T, s *Store) { putEvents(t, s) }, 4},
+		{"fold", putEvents, func(t *testing.T, s *Store) {
+			if _, more, err := s.Fold(t.Context(), "shop", Interactions); err != nil || more {
+				t.Fatalf("more %t: %v", more, err)
+			}
+		}, 5},
+		{"clean after deletion of a user with sessions", func(t *testing.T, s *Store) {
+			putEvents(t, s)
+			foldAll(t, s, "shop")
+			deleteUsers(t, s, "shop", 9, mark+"user-put-000001")
+		}, func(t *testing.T, s *Store) { finishDeletion(t, s, "shop", 9) }, 8},
+		{"removal of a dataset with a journal", func(t *testing.T, s *Store) {
+			putEvents(t, s)
+			foldAll(t, s, "shop")
+			putEvents(t, s)
+		}, func(t *testing.T, s *Store) {
+			removeDataset(t, s, "shop", Interactions)
+			if _, _, err := s.Clean(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}, 8},
 		{"update of a dataset", nil, func(t *testing.T, s *Store) { updateUsers(t, s, "shop") }, 1},
 	}
 	for _, op := range ops {
@@ -153,14 +175,19 @@ func TestCrash(t *testing.T) {
 			if len(copies) < op.commits {
 				t.Errorf("%d commits, want %d at least", len(copies), op.commits)
 			}
+			var folded []string
+			if op.name == "fold" {
+				foldAll(t, s, "shop")
+				folded = contents(t, s, "shop")
+			}
 			for i, path := range copies {
-				checkCopy(t, i, path, limits, before, after)
+				checkCopy(t, i, path, limits, before, after, folded)
 			}
 		})
 	}
 }
 
-func checkCopy(t *testing.T, i int, path string, limits limits, before, after []string) {
+func checkCopy(t *testing.T, i int, path string, limits limits, before, after, folded []string) {
 	// Sound as it lies there, and again once what was in flight is rolled back.
 	for _, ro := range []bool{true, false} {
 		s, err := open(t.Context(), path, Options{BlockRows: 9, ReadOnly: ro}, limits)
@@ -184,6 +211,12 @@ func checkCopy(t *testing.T, i int, path string, limits limits, before, after []
 			// Cleaning goes on from wherever it was.
 			if _, _, err := s.Clean(t.Context()); err != nil {
 				t.Errorf("copy %d: %v", i, err)
+			}
+			mustCheck(t, s)
+			// What was put before the operation is there, and once.
+			foldAll(t, s, "shop")
+			if got := contents(t, s, "shop"); folded != nil && !slices.Equal(got, folded) {
+				t.Errorf("copy %d: what was put isn't there", i)
 			}
 			mustCheck(t, s)
 		}

@@ -28,7 +28,12 @@
 //	garbage   layers that no snapshot taken from now on can see
 //	imports   imports in flight, to be rolled back when the file is opened after a crash
 //	stage     users that a deletion has read from its list so far
+//	journal   (dataset, number) -> rows that were put and aren't in a layer yet
+//	sessions  (dataset, hash range) -> sessions of events: whose they are, and the rows of those that nobody is known of
 //	jobs      the caller's records
+//
+// A layer is bulk or individual: what imports brought, or what came row by row ([Tx.Put], [Store.Fold]). A full import
+// replaces bulk layers only.
 //
 // Every value carries a CRC-32C over its key and itself. No key is derived from an ID except for the hash ranges, which
 // are halves of halves of the hash space and not hashes of IDs: bbolt copies keys into branch pages, where they can

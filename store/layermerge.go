@@ -23,7 +23,7 @@ const modeMerge ImportMode = "MERGE"
 // errMergeLost is for a merge whose layers have changed meanwhile: it begins again.
 var errMergeLost = errors.New("the layers changed during the merge")
 
-// MergeLayers merges layers of one dataset, if any dataset has layers to merge, and reports whether it did or found that
+// MergeLayers merges layers of one dataset and kind, if any dataset has layers to merge, and reports whether it did or found that
 // they had changed meanwhile: then there may be more to do. What readers see stays the same. Ended by its context, it
 // leaves nothing behind. It excludes [Store.Clean], which must not take rows for gone that a merge is about to copy.
 func (s *Store) MergeLayers(ctx context.Context) (more bool, err error) {
@@ -70,11 +70,16 @@ func (s *Store) mergeDataset(ctx context.Context, d Dataset) (merged bool, err e
 	}
 	defer sn.Release()
 	view := sn.datasets[d.Type]
-	first, ok := pickLayers(view.layers, s.limits.mergeRows)
-	if !ok {
+	m := &layerMerge{s: s, sn: sn}
+	for _, put := range []bool{false, true} { // the two kinds have different lifetimes
+		of := view.only(put)
+		if first, ok := pickLayers(of.layers, s.limits.mergeRows); ok && m.view == nil {
+			m.view, m.first, m.put = of, first, put
+		}
+	}
+	if m.view == nil {
 		return false, nil
 	}
-	m := &layerMerge{s: s, sn: sn, view: view, first: first}
 	if err := m.begin(ctx); err != nil {
 		return false, err
 	}
@@ -129,8 +134,9 @@ func pickLayers(layers [][]blockRef, most int64) (first int, ok bool) {
 type layerMerge struct {
 	s     *Store
 	sn    *Snapshot
-	view  *datasetView
-	first int // of the layers of the view that it merges, up to the last
+	view  *datasetView // with layers of one kind
+	first int          // of them that it merges, up to the last
+	put   bool         // they are individual
 	rec   importRecord
 }
 
@@ -138,7 +144,7 @@ func (m *layerMerge) begin(ctx context.Context) error {
 	return m.s.Update(ctx, func(tx *Tx) error {
 		m.rec = importRecord{
 			ID: tx.newID(), Group: m.view.Group, Type: m.view.Type, Layer: tx.newID(), GroupID: m.view.GroupID,
-			Dataset: m.view.ID, Mode: modeMerge,
+			Dataset: m.view.ID, Mode: modeMerge, Put: m.put,
 		}
 		v, err := json.Marshal(m.rec)
 		if err != nil {
@@ -242,10 +248,13 @@ func (m *layerMerge) publish(tx *Tx, rows int64) error {
 		return err
 	}
 	merged := m.view.Layers[m.first:]
-	at := slices.Index(d.Layers, merged[0])
-	if d.ID != m.view.ID || d.Killed > m.sn.epoch || at < 0 || at+len(merged) > len(d.Layers) ||
-		!slices.Equal(d.Layers[at:at+len(merged)], merged) {
+	if d.ID != m.view.ID || d.Killed > m.sn.epoch {
 		return errMergeLost
+	}
+	for _, layer := range merged {
+		if !slices.Contains(d.Layers, layer) {
+			return errMergeLost
+		}
 	}
 	epoch := tx.nextEpoch()
 	for _, layer := range merged {
@@ -253,11 +262,11 @@ func (m *layerMerge) publish(tx *Tx, rows int64) error {
 			return err
 		}
 	}
-	var layers []uint32
+	at := slices.Index(d.Layers, merged[0])
+	d.removeLayers(merged)
 	if rows > 0 {
-		layers = append(layers, m.rec.Layer)
+		d.insertLayer(at, m.rec.Layer, m.put)
 	}
-	d.Layers = slices.Replace(d.Layers, at, at+len(merged), layers...)
 	if err := tx.putDataset(d); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -47,8 +46,23 @@ const (
 
 type modelGroup struct {
 	name  string
-	rows  map[DatasetType][]row
-	swept bool // the dictionaries hold only IDs that rows refer to
+	rows  map[DatasetType][]row // in bulk layers
+	put   map[DatasetType][]row // in individual ones
+	swept bool                  // the dictionaries hold only IDs that rows refer to
+
+	waiting  map[DatasetType][]modelPut // in the journal
+	sessions map[string]*modelSession
+}
+
+type modelPut struct {
+	session string
+	known   bool // whose it is
+	row     row
+}
+
+type modelSession struct {
+	user    string // "" while nobody is known
+	pending []row
 }
 
 type heldSnapshot struct {
@@ -83,7 +97,10 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.s = openQuick(t, filepath.Join(t.TempDir(), "model.expunge"), m.opts, m.limits)
 	setSeed(t, m.s, seed)
 	for i := range 1 + r.IntN(2) {
-		g := &modelGroup{name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), swept: true}
+		g := &modelGroup{
+			name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), put: make(map[DatasetType][]row), swept: true,
+			waiting: make(map[DatasetType][]modelPut), sessions: make(map[string]*modelSession),
+		}
 		createGroup(t, m.s, g.name)
 		m.groups = append(m.groups, g)
 		m.startOrdinals(g.name)
@@ -109,7 +126,11 @@ func (m *model) startOrdinals(group string) {
 
 func (m *model) random() {
 	g := m.groups[m.r.IntN(len(m.groups))]
-	switch n := m.r.IntN(106); {
+	switch n := m.r.IntN(130); {
+	case n >= 118:
+		m.putRows(g)
+	case n >= 106:
+		m.fold(g)
 	case n >= 105:
 		m.replaceGroup(g)
 	case n >= 100:
@@ -155,7 +176,7 @@ func (m *model) compare(g *modelGroup) {
 		m.t.Fatal(err)
 	}
 	defer sn.Release()
-	m.compareSnapshot(sn, g.rows)
+	m.compareSnapshot(sn, g.all())
 }
 
 func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {
@@ -220,11 +241,11 @@ func (m *model) importRows(g *modelGroup) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	after, want := applyImport(typ, mode, g.rows[typ], rows)
+	after, other, want := applyImport(typ, mode, g.rows[typ], g.put[typ], rows)
 	if got != want {
 		m.t.Errorf("%s: %+v, want %+v", m.op, got, want)
 	}
-	g.rows[typ] = after
+	g.rows[typ], g.put[typ] = after, other
 	if mode == ImportFull {
 		g.swept = false
 	}
@@ -233,17 +254,17 @@ func (m *model) importRows(g *modelGroup) {
 	}
 }
 
-// applyImport says what an import should do.
-func applyImport(typ DatasetType, mode ImportMode, there, rows []row) (after []row, res ImportResult) {
+// applyImport says what an import should do to the rows of its kind and to the others.
+func applyImport(typ DatasetType, mode ImportMode, there, other, rows []row) (after, others []row, res ImportResult) {
 	res.Read = int64(len(rows))
 	if mode == ImportFull {
 		res.Added, res.Replaced = res.Read, int64(len(there))
-		return slices.Clone(rows), res
+		return slices.Clone(rows), other, res
 	}
 	after = slices.Clone(there)
 	if typ == Interactions {
 		seen := make(map[string]bool)
-		for _, r := range there {
+		for _, r := range slices.Concat(there, other) {
 			seen[r.String()] = true
 		}
 		for _, r := range rows {
@@ -254,14 +275,15 @@ func applyImport(typ DatasetType, mode ImportMode, there, rows []row) (after []r
 		}
 		res.Added = int64(len(after) - len(there))
 		res.Duplicate = res.Read - res.Added
-		return after, res
+		return after, other, res
 	}
 	last := make(map[any]row)
 	for _, r := range rows {
 		last[r[0]] = r
 	}
-	after = slices.DeleteFunc(after, func(r row) bool { return last[r[0]] != nil })
-	res.Replaced = int64(len(there) - len(after))
+	replaced := func(r row) bool { return last[r[0]] != nil }
+	after, others = slices.DeleteFunc(after, replaced), slices.DeleteFunc(slices.Clone(other), replaced)
+	res.Replaced = int64(len(there) - len(after) + len(other) - len(others))
 	res.Added = int64(len(last))
 	res.Duplicate = res.Read - res.Added
 	for i, r := range rows {
@@ -269,7 +291,7 @@ func applyImport(typ DatasetType, mode ImportMode, there, rows []row) (after []r
 			after = append(after, r)
 		}
 	}
-	return after, res
+	return after, others, res
 }
 
 func (m *model) abortImport(g *modelGroup) {
@@ -297,6 +319,13 @@ func (m *model) sweep(g *modelGroup) {
 		m.t.Error(err)
 	}
 	g.swept = true
+	users := make(map[any]bool)
+	for _, typ := range []DatasetType{Users, Interactions} {
+		for _, r := range g.all()[typ] {
+			users[r[0]] = true
+		}
+	}
+	g.forgetSessions(func(user string) bool { return !users[user] })
 }
 
 // deleteUsers runs a deletion up to its tombstones, and a dry run before it.
@@ -365,17 +394,22 @@ func (m *model) applyDeletion(g *modelGroup, list []string, got DryRunResult) {
 	}
 	matched := make(map[any]bool)
 	for _, typ := range []DatasetType{Users, Interactions} {
-		before := len(g.rows[typ])
-		g.rows[typ] = slices.DeleteFunc(slices.Clone(g.rows[typ]), func(r row) bool {
-			if listed[r[0]] {
-				matched[r[0]] = true
-			}
-			return listed[r[0]]
-		})
-		if n := int64(before - len(g.rows[typ])); n != got.Rows[typ] {
+		n := int64(0)
+		for _, rows := range []map[DatasetType][]row{g.rows, g.put} {
+			before := len(rows[typ])
+			rows[typ] = slices.DeleteFunc(slices.Clone(rows[typ]), func(r row) bool {
+				if listed[r[0]] {
+					matched[r[0]] = true
+				}
+				return listed[r[0]]
+			})
+			n += int64(before - len(rows[typ]))
+		}
+		if n != got.Rows[typ] {
 			m.t.Errorf("%s: %d rows deleted, want %d", typ, got.Rows[typ], n)
 		}
 	}
+	g.forgetSessions(func(user string) bool { return listed[user] })
 	if g.swept && got.Matched != int64(len(matched)) {
 		m.t.Errorf("%d users matched, want %d", got.Matched, len(matched))
 	}
@@ -433,7 +467,10 @@ func (m *model) replaceDataset(g *modelGroup) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	g.rows[typ], g.swept = nil, false
+	g.rows[typ], g.put[typ], g.waiting[typ], g.swept = nil, nil, nil, false
+	if typ == Interactions {
+		clear(g.sessions)
+	}
 	if m.r.IntN(3) > 0 {
 		m.sweep(g)
 	}
@@ -479,6 +516,9 @@ func (m *model) replaceGroup(g *modelGroup) {
 		m.t.Fatal(err)
 	}
 	clear(g.rows)
+	clear(g.put)
+	clear(g.waiting)
+	clear(g.sessions)
 	g.swept = true
 	m.startOrdinals(g.name)
 }
@@ -500,7 +540,7 @@ func (m *model) hold(g *modelGroup) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.held = append(m.held, heldSnapshot{sn, maps.Clone(g.rows)})
+	m.held = append(m.held, heldSnapshot{sn, g.all()})
 }
 
 func (m *model) releaseOne() {

@@ -62,7 +62,7 @@ func (tx *Tx) DeleteDataset(group string, t DatasetType) error {
 		return err
 	}
 	if busy, err := tx.importingInto(d.ID); err != nil || busy {
-		return errors.Join(err, fmt.Errorf("dataset %s of group %s is %w: an import into it is in flight: wait for it", t, group, ErrInUse))
+		return errors.Join(err, fmt.Errorf("dataset %s of group %s is %w: %w: wait for it", t, group, ErrInUse, ErrImporting))
 	}
 	if t == Interactions {
 		if tracker, err := tx.EventTrackerOf(group); err == nil {
@@ -77,7 +77,7 @@ func (tx *Tx) DeleteDataset(group string, t DatasetType) error {
 			return err
 		}
 	}
-	d.Layers = nil
+	d.Layers, d.Put = nil, nil
 	if err := tx.putRecord(removedKey(removedDatasets, d.ID), d); err != nil {
 		return err
 	}
@@ -107,9 +107,9 @@ func (tx *Tx) DeleteGroup(name string) error {
 		return err
 	}
 	if busy, err := tx.importing(g.ID); err != nil || busy {
-		return errors.Join(err, fmt.Errorf("dataset group %s is %w: an import is in flight: wait for it", name, ErrInUse))
+		return errors.Join(err, fmt.Errorf("dataset group %s is %w: %w: wait for it", name, ErrInUse, ErrImporting))
 	}
-	if err := tx.sweep(g); err != nil { // all IDs
+	if _, err := tx.sweep(g); err != nil { // all IDs
 		return err
 	}
 	g.Sweep = false
@@ -132,12 +132,22 @@ func (tx *Tx) importingInto(dataset uint32) (bool, error) {
 // dropRemoved removes what is left of removed datasets and groups whose rows and IDs are gone. Only [Store.Clean] calls it,
 // so no merge of a removed dataset is in flight.
 func (s *Store) dropRemoved(ctx context.Context) error {
-	var datasets []Dataset
+	var removed, datasets []Dataset
 	var groups []Group
 	err := s.View(ctx, func(tx *Tx) (err error) {
-		datasets, groups, err = tx.goneForGood()
+		if removed, err = records(tx, removedDatasets, func(d Dataset) string { return d.Group }); err != nil {
+			return err
+		}
+		datasets, groups, err = tx.goneForGood(removed)
 		return err
 	})
+	for _, d := range removed { // no snapshot sees these
+		for _, bucket := range [][]byte{bucketJournal, bucketSessions} {
+			if err == nil {
+				err = s.dropPrefix(ctx, bucket, appendUint32s(nil, d.ID))
+			}
+		}
+	}
 	for _, d := range datasets {
 		if err == nil {
 			err = s.dropRecord(ctx, removedKey(removedDatasets, d.ID))
@@ -154,8 +164,9 @@ func (s *Store) dropRemoved(ctx context.Context) error {
 	return nil
 }
 
-// goneForGood returns removed datasets that have no layer any more, and removed groups without them whose IDs are gone.
-func (tx *Tx) goneForGood() (datasets []Dataset, groups []Group, err error) {
+// goneForGood returns those of the removed datasets that have no layer any more, and removed groups without them whose IDs
+// are gone.
+func (tx *Tx) goneForGood(removed []Dataset) (datasets []Dataset, groups []Group, err error) {
 	left := make(map[uint32]bool) // datasets and groups; they have different numbers
 	err = tx.b.Bucket(bucketGarbage).ForEach(func(k, _ []byte) error {
 		if len(k) == 16 {
@@ -163,10 +174,6 @@ func (tx *Tx) goneForGood() (datasets []Dataset, groups []Group, err error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	removed, err := records(tx, removedDatasets, func(d Dataset) string { return d.Group })
 	if err != nil {
 		return nil, nil, err
 	}

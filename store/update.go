@@ -31,7 +31,7 @@ func (tx *Tx) UpdateDataset(group string, t DatasetType, schema string, now time
 		return d, err
 	}
 	if busy, err := tx.importingInto(d.ID); err != nil || busy {
-		return d, errors.Join(err, fmt.Errorf("dataset %s of group %s is %w: an import into it is in flight: wait for it", t, group, ErrInUse))
+		return d, errors.Join(err, fmt.Errorf("dataset %s of group %s is %w: %w: wait for it", t, group, ErrInUse, ErrImporting))
 	}
 	added, err := movesTo(d, s)
 	if err != nil {

@@ -151,6 +151,9 @@ func (v *verifier) run(g Group) error {
 	if err := v.indexes(g, users); err != nil {
 		return err
 	}
+	if err := v.events(g, users); err != nil {
+		return err
+	}
 	info, err := v.tx.s.file.Stat()
 	if err != nil {
 		return err
@@ -353,7 +356,8 @@ func (v *verifier) mapValues(m *fileMap) error {
 	size := v.r.Bytes
 	for _, bucket := range allBuckets {
 		switch {
-		case bytes.Equal(bucket, bucketReverse) || bytes.Equal(bucket, bucketBlocks):
+		case bytes.Equal(bucket, bucketReverse) || bytes.Equal(bucket, bucketBlocks) ||
+			bytes.Equal(bucket, bucketJournal) || bytes.Equal(bucket, bucketSessions):
 			continue
 		}
 		err := v.tx.b.Bucket(bucket).ForEach(func(_, value []byte) error {
@@ -376,6 +380,9 @@ func (v *verifier) mapValues(m *fileMap) error {
 		return v.ctx.Err()
 	})
 	if err != nil {
+		return err
+	}
+	if err := v.mapEvents(m); err != nil {
 		return err
 	}
 	return v.mapBlocks(m)
