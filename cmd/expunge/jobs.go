@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/expunge-db/expunge/engine"
+	"github.com/expunge-db/expunge/engine/receipt"
 )
 
 func (a *app) jobsCmd() *cobra.Command {
@@ -116,22 +117,22 @@ and its place in the ledger. --html writes it as one page to print or to file.`,
 				if err != nil {
 					return err
 				}
-				receipt, err := findReceipt(ctx, e, job)
+				entry, err := findReceipt(ctx, e, job)
 				if err != nil {
 					return err
 				}
 				if html != "" {
-					if receipt == nil {
+					if entry == nil {
 						return nextStep(fmt.Errorf("%s %s is %s and has no receipt", kindOf(job), job.Name, job.Status),
 							"Only a deletion job that is %s has one. See which there are: expunge ledger show --store %s", engine.StatusCompleted, quote(a.store))
 					}
-					err := writeFile(html, func(w io.Writer) error { return writeReceipt(w, *receipt) })
+					err := writeFile(html, func(w io.Writer) error { return receipt.WritePage(w, *entry) })
 					if err != nil {
 						return err
 					}
 					a.status.printf("The receipt as a page is %s\n", html)
 				}
-				return a.printJob(job, receipt)
+				return a.printJob(job, entry)
 			})
 		}),
 		ValidArgsFunction: a.fromStore(jobNames),
@@ -146,11 +147,11 @@ func findReceipt(ctx context.Context, e *engine.Engine, job engine.Job) (*engine
 	if job.Kind != engine.KindDeletion || job.Status != engine.StatusCompleted {
 		return nil, nil
 	}
-	receipt, err := e.Receipt(ctx, job.ARN)
+	entry, err := e.Receipt(ctx, job.ARN)
 	if err != nil {
 		return nil, fmt.Errorf("read receipt: %w", err)
 	}
-	return &receipt, nil
+	return &entry, nil
 }
 
 // findJob looks among the jobs of all kinds.

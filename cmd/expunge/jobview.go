@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/expunge-db/expunge/engine"
+	"github.com/expunge-db/expunge/engine/receipt"
 )
 
 // jobJSON is a job with the names that its members have in the API; absent ones are left out. Counts and StatusReason are
@@ -131,11 +132,11 @@ func kindOf(j engine.Job) string {
 }
 
 // printJob writes everything about a job, with its receipt if it has one.
-func (a *app) printJob(j engine.Job, receipt *engine.LedgerEntry) error {
+func (a *app) printJob(j engine.Job, entry *engine.LedgerEntry) error {
 	if a.json {
 		view := viewJob(j)
-		if receipt != nil {
-			view.receiptJSON = receiptJSON{receipt.Digest(), receipt.Line}
+		if entry != nil {
+			view.receiptJSON = receiptJSON{entry.Digest(), entry.Line}
 		}
 		return a.printJSON(view)
 	}
@@ -169,8 +170,8 @@ func (a *app) printJob(j engine.Job, receipt *engine.LedgerEntry) error {
 		{"List", listText(j)},
 		{"Rows", rowsText(j)},
 	}
-	if receipt != nil {
-		rows = append(rows, receiptPairs(*receipt)...)
+	if entry != nil {
+		rows = append(rows, receipt.Pairs(*entry)...)
 	}
 	return a.print(pairs(rows...))
 }
