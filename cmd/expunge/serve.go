@@ -13,6 +13,7 @@ import (
 
 	"github.com/expunge-db/expunge/cmd/expunge/internal/server"
 	"github.com/expunge-db/expunge/engine"
+	"github.com/expunge-db/expunge/engine/console"
 	"github.com/expunge-db/expunge/engine/personalize/sigv4"
 	"github.com/expunge-db/expunge/ingest"
 	"github.com/expunge-db/expunge/ingest/buckets"
@@ -35,8 +36,12 @@ without it every role may what the server may. The file is JSON:
 
   {"arn:aws:iam::123456789012:role/erasure": {"read": ["s3://gdpr/lists/"], "write": ["s3://exports/"]}}
 
+A browser shows at / the groups, the jobs with their progress, and a form for deletions. With --keys it needs a
+token, which is in the link that is printed at start, or in --token-file; /metrics, for Prometheus, needs it too.
+/healthz says whether the server works. None of them shows anything of a user.
+
 The server stops on Ctrl-C or SIGTERM: requests come to their end, and unfinished jobs go on when the store is
-next opened. /healthz says whether it works, /metrics is for Prometheus; neither shows anything of a user.`,
+next opened.`,
 		Example: `  expunge serve --store shop.expunge
   aws --endpoint-url http://127.0.0.1:8080 personalize list-data-deletion-jobs
   expunge serve --store shop.expunge --listen :8443 --keys keys --tls-cert cert.pem --tls-key key.pem`,
@@ -55,13 +60,15 @@ next opened. /healthz says whether it works, /metrics is for Prometheus; neither
 	flags.StringVar(&s.roles, "roles", "", "file that says which role may read and write what of S3 or of the buckets")
 	flags.StringVar(&s.s3.Endpoint, "s3-endpoint", "", "URL of the server for s3:// locations; otherwise as the AWS clients choose it")
 	flags.BoolVar(&s.s3.PathStyle, "s3-path-style", false, "put the bucket into the path of requests to S3, as most servers but Amazon's want")
-	for _, name := range []string{"listen", "account", "region", "s3-endpoint"} {
+	flags.StringVar(&s.tokenFile, "token-file", "", "file with the token of the page and of /metrics; with --keys a new one is made at each start by default")
+	flags.StringSliceVar(&s.hosts, "host", nil, "names that browsers may call this server by, besides localhost and the address of --listen")
+	for _, name := range []string{"listen", "account", "region", "s3-endpoint", "host"} {
 		must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
 	must(cmd.MarkFlagDirname("buckets"))
 	cmd.MarkFlagsMutuallyExclusive("buckets", "s3-endpoint")
 	cmd.MarkFlagsMutuallyExclusive("buckets", "s3-path-style")
-	for _, name := range []string{"keys", "roles", "tls-cert", "tls-key"} {
+	for _, name := range []string{"keys", "roles", "tls-cert", "tls-key", "token-file"} {
 		must(cmd.MarkFlagFilename(name))
 	}
 	return cmd
@@ -73,6 +80,8 @@ type service struct {
 	cert, certKey   string
 	buckets, roles  string
 	s3              s3.Options
+	tokenFile       string
+	hosts           []string
 }
 
 var (
@@ -97,6 +106,10 @@ func (a *app) serve(ctx context.Context, s service) (err error) {
 			return err
 		}
 	}
+	token, err := s.token()
+	if err != nil {
+		return err
+	}
 	// Before the store is opened: an address that is taken mustn't leave a new store behind.
 	l, err := listen(ctx, s.listen, keys != nil)
 	if err != nil {
@@ -112,13 +125,20 @@ func (a *app) serve(ctx context.Context, s service) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	return a.create(ctx, engine.Options{Account: s.account, Region: s.region, Locations: locations}, func(e *engine.Engine) error {
+	return a.create(ctx, engine.Options{Account: s.account, Region: s.region, Locations: locations}, func(e *engine.Engine) (err error) {
 		info := e.Info()
 		if s.account != "" && s.account != info.Account || s.region != "" && s.region != info.Region {
 			return nextStep(fmt.Errorf("the store was made for account %s in region %s, which is fixed", info.Account, info.Region),
 				"Leave --account and --region out, or give these.")
 		}
-		c := server.Config{Engine: e, Store: a.store, Logger: a.log}
+		page, err := console.New(e, console.Options{
+			Token: token, AllowedHosts: s.allowedHosts(l.Addr()), UploadDir: a.store + ".lists", Logger: a.log,
+		})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, page.Close()) }()
+		c := server.Config{Engine: e, Store: a.store, Page: page, Token: token, Logger: a.log}
 		if keys != nil {
 			c.Verifier = sigv4.New(keys, info.Region)
 		}
@@ -126,7 +146,7 @@ func (a *app) serve(ctx context.Context, s service) (err error) {
 		if tlsConfig != nil {
 			url = "https://" + l.Addr().String()
 		}
-		if err := a.announce(url, info); err != nil {
+		if err := a.announce(url, token, info); err != nil {
 			return err
 		}
 		a.status.printf("%s", s.exposure(l.Addr(), len(keys)))
@@ -138,16 +158,21 @@ func (a *app) serve(ctx context.Context, s service) (err error) {
 }
 
 // announce prints where the server is, for people or for the script that started it.
-func (a *app) announce(url string, info engine.Info) error {
+func (a *app) announce(url, token string, info engine.Info) error {
+	page := url + "/"
+	if token != "" {
+		page += "?token=" + token
+	}
 	if a.json {
 		return a.printJSON(struct {
 			URL     string `json:"url"`
+			Page    string `json:"page"`
 			Store   string `json:"store"`
 			Account string `json:"account"`
 			Region  string `json:"region"`
-		}{url, a.store, info.Account, info.Region})
+		}{url, page, a.store, info.Account, info.Region})
 	}
-	return a.print(fmt.Sprintf("Serving %s at %s (account %s, region %s)\n", a.store, url, info.Account, info.Region))
+	return a.print(fmt.Sprintf("Serving %s at %s (account %s, region %s)\nPage for a browser: %s\n", a.store, url, info.Account, info.Region, page))
 }
 
 // exposure says what is open to whom.
@@ -158,7 +183,7 @@ func (s *service) exposure(addr net.Addr, keys int) string {
 	if keys == 0 {
 		line("Open to every program of this machine, with all rights: no --keys are given, so no signature is checked.")
 	} else {
-		line("Open to holders of the %s in %s, with all rights. /healthz and /metrics are open to whoever reaches the address.", counted(int64(keys), "access key"), s.keys)
+		line("Open to holders of the %s in %s, with all rights. The page and /metrics need the token; /healthz is open to whoever reaches the address.", counted(int64(keys), "access key"), s.keys)
 	}
 	if s.cert == "" && !local {
 		line("Not encrypted: what is sent, IDs of users too, can be read on the way. Give --tls-cert and --tls-key, or put a proxy with TLS before it.")

@@ -344,3 +344,67 @@ func certificate(t *testing.T, certPath, keyPath string) *x509.CertPool {
 	pool.AddCert(cert)
 	return pool
 }
+
+// get sends a request of a browser, or of Prometheus.
+func (s *serving) get(t *testing.T, path, token string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// TestServePage looks at what a browser gets, without keys and with them.
+func TestServePage(t *testing.T) {
+	store := filepath.Join(t.TempDir(), "s.expunge")
+	s := serve(t, "--store", store)
+	for _, path := range []string{"/", "/console/api/overview", "/metrics", "/healthz"} {
+		if status, body := s.get(t, path, ""); status != 200 {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	s.end(t)
+
+	dir := t.TempDir()
+	keys, token := filepath.Join(dir, "keys"), filepath.Join(dir, "token")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(keys, "[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secretsecretsecretsecret\n")
+	const secret = "0123456789abcdef"
+	write(token, secret+"\n")
+	s = serve(t, "--store", store, "--keys", keys, "--token-file", token)
+	for _, path := range []string{"/", "/console/api/overview", "/metrics"} {
+		for given, want := range map[string]int{secret: 200, "": 401, "0123456789abcdeg": 401} {
+			if status, body := s.get(t, path, given); status != want || want == 401 && strings.Contains(body, "shop") {
+				t.Errorf("%s with token %q: %d, want %d: %s", path, given, status, want, body)
+			}
+		}
+	}
+	if status, _ := s.get(t, "/healthz", ""); status != 200 {
+		t.Errorf("/healthz: %d", status)
+	}
+	s.end(t)
+
+	write(token, "short")
+	var stderr bytes.Buffer
+	if status := run(t.Context(), []string{"serve", "--store", store, "--keys", keys, "--token-file", token}, io.Discard, &stderr); status == exitDone || !strings.Contains(stderr.String(), "16 characters") {
+		t.Errorf("a short token: %d %s", status, stderr.String())
+	}
+}

@@ -68,7 +68,7 @@ type lister func(ctx context.Context, l engine.ListJobs) ([]engine.Job, bool, er
 
 // listers are the engine's lists of jobs: those of all kinds are numbered together, so one page is the newest of them all.
 func (c *Console) listers() []lister {
-	return []lister{c.e.ListDataDeletionJobs, c.e.ListDatasetImportJobs}
+	return []lister{c.e.ListDataDeletionJobs, c.e.ListDatasetImportJobs, c.e.ListDatasetExportJobs}
 }
 
 // describeJob returns a job by the kind in its ARN and its name.
@@ -78,6 +78,8 @@ func (c *Console) describeJob(ctx context.Context, kind, name string) (engine.Jo
 		return c.e.DescribeDataDeletionJob(ctx, name)
 	case engine.KindImport:
 		return c.e.DescribeDatasetImportJob(ctx, name)
+	case engine.KindExport:
+		return c.e.DescribeDatasetExportJob(ctx, name)
 	}
 	return engine.Job{}, engine.ErrNotFound
 }

@@ -143,6 +143,8 @@ func rowsText(j engine.Job) string {
 			}
 		}
 		return text
+	case j.Kind == engine.KindExport && j.Status == engine.StatusCompleted:
+		return fmt.Sprintf("%s exported to %s", humanize.Count(c.RowsExported), humanize.Counted(c.FilesExported, "file"))
 	}
 	return ""
 }

@@ -2,12 +2,15 @@
 // which are in one place here so that what is open to whom can be seen.
 //
 //	POST /, /events, /users, /items   package personalize
-//	GET  /healthz                     whether the store answers
-//	GET  /metrics                     for Prometheus
+//	GET  /, /console/                 package console
+//	GET  /healthz                     whether the store answers; open to whoever reaches the address
+//	GET  /metrics                     for Prometheus, with the token if there is one
 package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -30,6 +33,10 @@ type Config struct {
 	// Verifier checks signatures. nil lets every request be served, which is for loopback addresses only: requests must name
 	// one as their host then, see guard.
 	Verifier personalize.Verifier
+	// Page is what a browser gets. It looks at the token, and at Host and Origin, itself.
+	Page http.Handler
+	// Token has to come with requests for our own endpoints, as "Authorization: Bearer TOKEN". "" lets everybody have them.
+	Token string
 	// Logger gets a line for each request. nil discards.
 	Logger *slog.Logger
 }
@@ -52,11 +59,32 @@ func Handler(c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { health(w, r, c.Engine) })
-	mux.Handle("GET /metrics", m.handler())
+	mux.Handle("GET /metrics", withToken(c.Token, m.handler()))
+	if c.Page != nil {
+		mux.Handle("GET /{$}", c.Page)
+		mux.Handle("/console/", c.Page)
+	}
 	if c.Verifier == nil {
 		return guard(mux)
 	}
 	return mux
+}
+
+// withToken answers requests that have the token.
+func withToken(token string, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	want := sha256.Sum256([]byte("Bearer " + token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "Give the server's token as Authorization: Bearer TOKEN.", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // health says whether the store can be read.
