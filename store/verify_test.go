@@ -131,7 +131,7 @@ func TestVerify(t *testing.T) {
 			if _, _, err := s.Clean(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.DropStaged(t.Context(), 1); err != nil {
+			if err := s.DropStaged(t.Context(), 1, nil); err != nil {
 				t.Fatal(err)
 			}
 			r = verifyAbsent(t, s, gone, short)
