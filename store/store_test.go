@@ -347,3 +347,32 @@ func TestDropStagedCommit(t *testing.T) {
 		t.Errorf("error %v, %d calls, %d jobs are staged", err, calls, stage())
 	}
 }
+
+// While a snapshot holds what is to go, calling Clean again remembers nothing more.
+func TestCleanAgainAndAgain(t *testing.T) {
+	s := testStore(t, Options{BlockRows: 7})
+	createGroup(t, s, "shop")
+	importRows(t, s, "shop", Users, ImportFull, []row{{"user-1", 1, nil}, {"user-2", 2, nil}})
+	sn, err := s.Snapshot(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleteUsers(t, s, "shop", 1, "user-1")
+	before := uint64(0)
+	for range 20 {
+		done, waitsFor, err := s.Clean(t.Context())
+		if err != nil || waitsFor == 0 {
+			t.Fatalf("done up to %d, waits for %d: %v", done, waitsFor, err)
+		}
+		before = waitsFor
+	}
+	if n := len(s.cleaner.marks); n > 2 {
+		t.Errorf("%d marks after the same work twenty times", n)
+	}
+	sn.Release()
+	if done, waitsFor, err := s.Clean(t.Context()); err != nil || waitsFor != 0 || done+1 < before {
+		t.Errorf("done up to %d, waited for %d, waits for %d: %v", done, before, waitsFor, err)
+	}
+	finishDeletion(t, s, "shop", 1)
+	mustCheck(t, s)
+}
