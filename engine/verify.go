@@ -30,8 +30,9 @@ type VerifyReport struct {
 	Unfinished int
 }
 
-// Clean reports whether nothing was found: the store is sound, no listed user is in it, and, unless jobs are under way or it
-// is open for writing, every page that it doesn't use reads as zeros.
+// Clean reports whether nothing was found: the store is sound, no listed user is in it, and every page that it doesn't use
+// reads as zeros. The last holds at rest: while jobs are under way or the engine is open for writing, such pages can hold what
+// is no residue of deleted users, and Check.Problems and Found say the rest.
 func (r *VerifyReport) Clean() bool {
 	return len(r.Check.Problems) == 0 && r.Found == 0 && r.DirtyPages == 0 && !r.DirtyTail
 }

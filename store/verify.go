@@ -21,7 +21,7 @@ type VerifyReport struct {
 	FreePages, DirtyPages int64
 	DirtyTail             bool
 
-	IDs      int64 // looked for in dictionaries and indexes
+	IDs      int64 // looked for in dictionaries and indexes; those that come again in one call count once
 	Searched int64 // of them, also in the raw bytes of the file; the others are too short
 	Entries  int64 // of dictionaries, compared with the IDs
 	Blocks   int64 // whose indexes were searched

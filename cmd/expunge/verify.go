@@ -143,7 +143,7 @@ func verifyText(r engine.VerifyReport, list bool) string {
 			result = fmt.Sprintf("found at %s", counted(r.Found, "place"))
 		}
 		rows = append(rows,
-			[2]string{"List", counted(r.IDs, "different ID") + ": " + result},
+			[2]string{"List", counted(r.IDs, "ID") + ": " + result},
 			[2]string{"Looked at", fmt.Sprintf("%s in the dictionary, the indexes of %s", counted(r.Entries, "user"), counted(r.Blocks, "block"))},
 			[2]string{"Bytes", fmt.Sprintf("%s searched for %s; %s too short to be searched", size(r.Bytes), counted(r.Searched, "ID"), count(r.IDs-r.Searched))},
 			[2]string{"Elsewhere", fmt.Sprintf("%s inside values that belong to others", counted(r.Living, "more place"))})
