@@ -24,12 +24,17 @@ type ScrubReport struct {
 // moves both meta pages past that state. Readers wait only until those that are under way have ended; writers wait until
 // it is done.
 func (s *Store) Scrub(ctx context.Context) (ScrubReport, error) {
+	return s.ScrubThen(ctx, func(*Tx, ScrubReport) error { return nil })
+}
+
+// ScrubThen is [Store.Scrub] with a transaction right after it, which is what moves the second meta page: the commit before
+// it is what bbolt falls back to if the newest meta page is damaged, and is one after the scrub too.
+func (s *Store) ScrubThen(ctx context.Context, fn func(*Tx, ScrubReport) error) (ScrubReport, error) {
 	report, err := s.scrub(ctx, nil)
 	if err != nil {
 		return report, fmt.Errorf("scrub: %w", err)
 	}
-	// The commit before this one is still what bbolt falls back to if this one's meta page is damaged.
-	if err := s.Update(ctx, func(*Tx) error { return nil }); err != nil {
+	if err := s.Update(ctx, func(tx *Tx) error { return fn(tx, report) }); err != nil {
 		return report, fmt.Errorf("scrub: %w", err)
 	}
 	return report, nil
