@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -95,31 +94,33 @@ func (m *model) compareFile() {
 			}
 		}
 	}
-	got := tokens(m.t, m.s.path)
+	sameTokens(m.t, tokens(m.t, m.s.path), want)
+}
+
+// sameTokens checks that a file holds the tokens that it should, and no other ones.
+func sameTokens(t testing.TB, got, want map[string]bool) {
+	t.Helper()
 	for tok := range want {
 		if !got[tok] {
-			m.t.Errorf("%s is not in the file", tok)
+			t.Errorf("%s is not in the file", tok)
 		}
 	}
 	for tok := range got {
 		if !want[tok] {
-			m.t.Errorf("%s is still in the file", tok)
+			t.Errorf("%s is still in the file", tok)
 		}
 	}
 }
 
 // tokens returns all that begins with mark in a file.
 func tokens(t testing.TB, path string) map[string]bool {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := make(map[string]bool)
-	for {
-		i := bytes.Index(data, []byte(mark))
-		if i < 0 {
-			return out
-		}
+	collectTokens(readFile(t, path), out)
+	return out
+}
+
+func collectTokens(data []byte, out map[string]bool) {
+	for i := bytes.Index(data, []byte(mark)); i >= 0; i = bytes.Index(data, []byte(mark)) {
 		out[string(data[i:min(i+tokenSize, len(data))])] = true
 		data = data[i+len(mark):]
 	}

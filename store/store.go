@@ -125,7 +125,7 @@ type Store struct {
 	writer sync.Mutex
 	// gate is held for reading by every bbolt read transaction, and for writing to let them end (scrub) or to swap db.
 	// Lock order: writer, then gate.
-	gate sync.RWMutex
+	gate    sync.RWMutex
 	handles       // guarded by gate; nothing when closed
 	down    error // guarded by gate; why there are none
 
