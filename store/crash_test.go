@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +9,20 @@ import (
 	"strings"
 	"testing"
 )
+
+// contentsOf returns the rows that a file shows of the group.
+func contentsOf(t *testing.T, path string) []string {
+	t.Helper()
+	s, err := Open(t.Context(), path, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := contents(t, s, "shop")
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
 
 // oneOfEach has more rows than fit a transaction with small limits.
 func oneOfEach() (users, items, inter []row) {
@@ -48,117 +61,6 @@ func contents(t testing.TB, s *Store, group string) (out []string) {
 	return out
 }
 
-// crashLimits make of little data many transactions.
-func crashLimits() limits {
-	limits := smallLimits(rand.New(rand.NewPCG(7, 7)))
-	limits.stageBytes, limits.compactBytes, limits.pageRows, limits.mergeRows = 400, 200, 4, 1<<20
-	limits.resolveBatch, limits.removeBudget, limits.dropPerTx = 5, 40, 2
-	limits.unitBytes, limits.pieceBytes = 300, 500
-	return limits
-}
-
-// crashOp is an operation on a [filledStore] with at least three blocks in each dataset. Its deletion is job 9.
-type crashOp struct {
-	name       string
-	setup, run func(*testing.T, *Store)
-	commits    int // at least
-}
-
-func crashOps() []crashOp {
-	_, _, inter := oneOfEach()
-	begin := func(t *testing.T, s *Store, mode ImportMode) *Import {
-		im, err := s.BeginImport(t.Context(), "shop", Interactions, mode)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec := record(Interactions, append(slices.Clone(inter[:30]),
-			row{mark + "user-new-000001", mark + "item-new-000001", "click", 2.5, 17}, row{mark + "user-new-000002", mark + "item-new-000001", "click", 2.5, 17}))
-		defer rec.Release()
-		if err := im.Append(rec); err != nil {
-			t.Fatal(err)
-		}
-		return im
-	}
-	imports := func(mode ImportMode) func(t *testing.T, s *Store) {
-		return func(t *testing.T, s *Store) {
-			if _, err := begin(t, s, mode).Finish(t.Context(), nil, func(*Tx, ImportResult) error { return nil }); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	delete4 := func(t *testing.T, s *Store) {
-		deleteUsers(t, s, "shop", 9, inter[0][0].(string), inter[40][0].(string), mark+"nobody-00001", mark+"nobody-00002", mark+"nobody-00003", inter[90][0].(string))
-	}
-	finish := func(t *testing.T, s *Store) { finishDeletion(t, s, "shop", 9) }
-	return []crashOp{
-		{"full import", nil, imports(ImportFull), 6},
-		{"incremental import", nil, imports(ImportIncremental), 4},
-		{"aborted import", nil, func(t *testing.T, s *Store) {
-			stop, im := errors.New("stop"), begin(t, s, ImportFull)
-			_, err := im.Finish(t.Context(), nil, func(*Tx, ImportResult) error { return stop })
-			if !errors.Is(err, stop) {
-				t.Fatal(err)
-			}
-			if err := im.Abort(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}, 10},
-		{"deletion", nil, delete4, 3},
-		{"deletion with suppression", func(t *testing.T, s *Store) {
-			if err := s.Update(t.Context(), func(tx *Tx) error { return tx.SetSuppression("shop", true) }); err != nil {
-				t.Fatal(err)
-			}
-		}, func(t *testing.T, s *Store) {
-			ids := []string{inter[0][0].(string), inter[40][0].(string), mark + "nobody-00001"}
-			err := s.StageUsers(t.Context(), "shop", 9, 0, len(ids), func(i int) []byte { return []byte(ids[i]) }, func(*Tx, Staged) error { return nil })
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.Suppress(t.Context(), "shop", 9, 1); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Tombstone(t.Context(), "shop", 9, 1, func(*Tx, Deleted) error { return nil }); err != nil {
-				t.Fatal(err)
-			}
-			finish(t, s)
-		}, 10},
-		{"clean and scrub after deletion", delete4, finish, 11},
-		{"clean around a lease", nil, func(t *testing.T, s *Store) {
-			sn, err := s.Snapshot(t.Context(), "shop")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer sn.Release()
-			delete4(t, s)
-			if _, waitsFor, err := s.Clean(t.Context()); err != nil || waitsFor == 0 {
-				t.Fatalf("clean waits for epoch %d: %v", waitsFor, err)
-			}
-			if _, err := s.Scrub(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			sn.Release()
-			finish(t, s)
-		}, 15},
-		{"clean after full import", imports(ImportFull), func(t *testing.T, s *Store) {
-			if err := s.Sweep(t.Context(), "shop"); err != nil {
-				t.Fatal(err)
-			}
-			finish(t, s)
-		}, 15},
-		{"merge of layers", imports(ImportIncremental), func(t *testing.T, s *Store) {
-			if merged, err := s.MergeLayers(t.Context()); err != nil || !merged {
-				t.Fatalf("merged: %v, %v", merged, err)
-			}
-		}, 5},
-		{"close", delete4, func(t *testing.T, s *Store) {
-			if err := s.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			s.committed() // Close ends with a scrub that commits nothing
-		}, 3},
-	}
-}
-
 // TestCrash looks at the file as it is after each commit of an operation, and at what a power loss in the middle of that
 // commit, and of the zeroing before it, can leave: see [powerLoss]. It must open, be sound, show what was there before the
 // operation or after it, and hold no byte of a deleted user once what was begun is ended.
@@ -173,7 +75,9 @@ func TestCrash(t *testing.T) {
 		t.Run(op.name, func(t *testing.T) {
 			s := filledStore(t, opts, limits)
 			if op.setup != nil {
-				op.setup(t, s)
+				if err := op.setup(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
 			}
 			before := contents(t, s, "shop")
 			last, commits, images, kinds := readFile(t, s.path), 0, []image(nil), make(map[string]int)
@@ -190,20 +94,18 @@ func TestCrash(t *testing.T) {
 				last = now
 				commits++
 			}
-			op.run(t, s)
-			s.committed = nil
+			if err := op.run(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.committed() // Close ends with a scrub that commits nothing
 			path := filepath.Join(t.TempDir(), "image.expunge")
 			if err := os.WriteFile(path, last, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s, err := Open(t.Context(), path, Options{ReadOnly: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			after := contents(t, s, "shop")
-			if err := s.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			after := contentsOf(t, path)
 			if commits < op.commits {
 				t.Errorf("%d commits, want %d at least", commits, op.commits)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -122,9 +123,11 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 	if err != nil {
 		return report, pageError(err)
 	}
-	dirty, err := pages.Dirty(s.file, meta.PageSize, st.Free)
-	if err != nil {
-		return report, err
+	dirty := st.Free
+	if !s.unsure {
+		if dirty, err = pages.Dirty(s.file, meta.PageSize, st.Free); err != nil {
+			return report, err
+		}
 	}
 	for _, r := range dirty {
 		for id := r.First; id < r.End(); id++ {
@@ -137,6 +140,11 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 			}
 		}
 	}
+	if s.unsure {
+		whole := uint64(info.Size())/uint64(meta.PageSize) - uint64(meta.HighWater)
+		dirty = append(slices.Clone(dirty), pages.Run{First: meta.HighWater, Pages: whole})
+	}
+	s.unsure = true
 	zeroed, err := pages.Zero(s.file, meta.PageSize, dirty)
 	if err != nil {
 		return report, fullDisk(err)
@@ -145,6 +153,7 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 	if err != nil {
 		return report, fullDisk(err)
 	}
+	s.unsure = false
 	report = ScrubReport{
 		PagesFree: int64(pages.CountPages(st.Free)), PagesZeroed: zeroed.Pages + tail.Pages,
 		BytesWritten: zeroed.BytesWritten + tail.BytesWritten, BytesPunched: zeroed.BytesPunched + tail.BytesPunched,

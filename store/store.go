@@ -132,6 +132,10 @@ type Store struct {
 	// key makes hashes of IDs. It is nil in a read-only store whose key the caller holds and didn't give.
 	key *idKey
 
+	// unsure is set when a write or a sync has failed: what then reads as zeros may do so in the system's memory alone, and
+	// a sync that comes later doesn't write it again. The next scrub overwrites all free pages. Guarded by writer.
+	unsure bool
+
 	views   datasetViews
 	leases  leaseTable
 	pins    itemPins

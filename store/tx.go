@@ -175,7 +175,7 @@ func (s *Store) commitLocked(tx *Tx) error {
 		}
 		return nil
 	}
-	err = fullDisk(err)
+	err, s.unsure = fullDisk(err), true
 	if rerr := tx.b.Rollback(); rerr != nil && !errors.Is(rerr, berrors.ErrTxClosed) {
 		err = errors.Join(err, rerr)
 	}

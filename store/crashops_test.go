@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// crashLimits make of little data many transactions.
+func crashLimits() limits {
+	limits := smallLimits(rand.New(rand.NewPCG(7, 7)))
+	limits.stageBytes, limits.compactBytes, limits.pageRows, limits.mergeRows = 400, 200, 4, 1<<20
+	limits.resolveBatch, limits.removeBudget, limits.dropPerTx = 5, 40, 2
+	limits.unitBytes, limits.pieceBytes = 300, 500
+	return limits
+}
+
+// crashOp is an operation on a [filledStore] with at least three blocks in each dataset. Its deletion is job 9.
+type crashOp struct {
+	name       string
+	setup, run func(context.Context, *Store) error
+	commits    int // at least
+}
+
+func crashOps() []crashOp {
+	_, _, inter := oneOfEach()
+	list := []string{inter[0][0].(string), inter[40][0].(string), mark + "nobody-00001", mark + "nobody-00002", mark + "nobody-00003", inter[90][0].(string)}
+	begin := func(ctx context.Context, s *Store, mode ImportMode) (*Import, error) {
+		im, err := s.BeginImport(ctx, "shop", Interactions, mode)
+		if err != nil {
+			return nil, err
+		}
+		rec := record(Interactions, append(slices.Clone(inter[:30]),
+			row{mark + "user-new-000001", mark + "item-new-000001", "click", 2.5, 17}, row{mark + "user-new-000002", mark + "item-new-000001", "click", 2.5, 17}))
+		defer rec.Release()
+		return im, im.Append(rec)
+	}
+	imports := func(mode ImportMode) func(context.Context, *Store) error {
+		return func(ctx context.Context, s *Store) error {
+			im, err := begin(ctx, s, mode)
+			if err == nil {
+				_, err = im.Finish(ctx, nil, func(*Tx, ImportResult) error { return nil })
+			}
+			if err != nil && im != nil {
+				err = errors.Join(err, im.Abort(context.WithoutCancel(ctx)))
+			}
+			return err
+		}
+	}
+	remove := func(ctx context.Context, s *Store) error {
+		batches := uint32(0)
+		for batch := range slices.Chunk(list, 3) {
+			err := s.StageUsers(ctx, "shop", 9, batches, len(batch), func(i int) []byte { return []byte(batch[i]) }, func(*Tx, Staged) error { return nil })
+			if err != nil {
+				return err
+			}
+			batches++
+		}
+		if _, err := s.Suppress(ctx, "shop", 9, batches); err != nil {
+			return err
+		}
+		return s.Tombstone(ctx, "shop", 9, batches, func(*Tx, Deleted) error { return nil })
+	}
+	finish := func(ctx context.Context, s *Store) error {
+		if _, _, err := s.Clean(ctx); err != nil {
+			return err
+		}
+		if _, err := s.CheckGone(ctx, "shop", 9); err != nil {
+			return err
+		}
+		if err := s.DropStaged(ctx, 9); err != nil {
+			return err
+		}
+		_, err := s.Scrub(ctx)
+		return err
+	}
+	return []crashOp{
+		{"full import", nil, imports(ImportFull), 6},
+		{"incremental import", nil, imports(ImportIncremental), 4},
+		{"aborted import", nil, func(ctx context.Context, s *Store) error {
+			im, err := begin(ctx, s, ImportFull)
+			stop := errors.New("stop")
+			if err == nil {
+				_, err = im.Finish(ctx, nil, func(*Tx, ImportResult) error { return stop })
+			}
+			if errors.Is(err, stop) {
+				err = nil
+			}
+			if im != nil {
+				err = errors.Join(err, im.Abort(ctx), im.Abort(context.WithoutCancel(ctx)))
+			}
+			return err
+		}, 10},
+		{"deletion", nil, remove, 3},
+		{"deletion with suppression", func(ctx context.Context, s *Store) error {
+			return s.Update(ctx, func(tx *Tx) error { return tx.SetSuppression("shop", true) })
+		}, func(ctx context.Context, s *Store) error {
+			if err := remove(ctx, s); err != nil {
+				return err
+			}
+			return finish(ctx, s)
+		}, 10},
+		{"clean and scrub after deletion", remove, finish, 11},
+		{"clean around a lease", nil, func(ctx context.Context, s *Store) error {
+			sn, err := s.Snapshot(ctx, "shop")
+			if err != nil {
+				return err
+			}
+			defer sn.Release()
+			if err := remove(ctx, s); err != nil {
+				return err
+			}
+			if _, waitsFor, err := s.Clean(ctx); err != nil || waitsFor == 0 {
+				return fmt.Errorf("clean waits for epoch %d: %w", waitsFor, err)
+			}
+			if _, err := s.Scrub(ctx); err != nil {
+				return err
+			}
+			sn.Release()
+			return finish(ctx, s)
+		}, 15},
+		{"clean after full import", imports(ImportFull), func(ctx context.Context, s *Store) error {
+			if err := s.Sweep(ctx, "shop"); err != nil {
+				return err
+			}
+			if _, _, err := s.Clean(ctx); err != nil {
+				return err
+			}
+			_, err := s.Scrub(ctx)
+			return err
+		}, 15},
+		{"merge of layers", imports(ImportIncremental), func(ctx context.Context, s *Store) error {
+			merged, err := s.MergeLayers(ctx)
+			if err == nil && !merged {
+				err = errors.New("nothing was merged")
+			}
+			return err
+		}, 5},
+	}
+}
