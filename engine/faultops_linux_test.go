@@ -86,15 +86,6 @@ func prepareFaults(t *testing.T) (f faultFiles) {
 	return f
 }
 
-func copyFile(t *testing.T, from string) string {
-	t.Helper()
-	path := storePath(t)
-	if err := os.WriteFile(path, readFile(t, from), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // faultOp is something that an engine does, on a copy of a store that was prepared once.
 type faultOp struct {
 	name  string

@@ -108,7 +108,26 @@ func (c *checker) all() error {
 		c.unreferred(g)
 	}
 	c.suppressed(groups)
-	return c.hashes()
+	if err := c.hashes(); err != nil {
+		return err
+	}
+	return c.sums()
+}
+
+// sums checks the checksums of what else is stored. A flipped bit in a key is found by them too.
+func (c *checker) sums() error {
+	for _, name := range [][]byte{bucketMeta, bucketCatalog, bucketDicts, bucketLeaving, bucketImports, bucketStage} {
+		err := c.tx.b.Bucket(name).ForEach(func(k, v []byte) error {
+			if _, err := unseal("an entry of bucket "+string(name), k, v); err != nil {
+				c.problem(err)
+			}
+			return c.ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // suppressed checks the order and the ranges of the hashes of suppressed users.
