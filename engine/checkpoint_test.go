@@ -12,7 +12,7 @@ func FuzzCheckpoint(f *testing.F) {
 	f.Add([]byte(checkpoint{Failed: true}.json()))
 	f.Add([]byte(`{"position":{}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := readCheckpoint(Job{Name: "job", Checkpoint: b})
+		c, err := readCheckpoint(Job{Checkpoint: b})
 		if corrupt := new(CorruptError); err != nil && !errors.As(err, &corrupt) {
 			t.Fatal(err)
 		}
