@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -189,4 +190,23 @@ func TestPickLayers(t *testing.T) {
 			t.Errorf("layers of %d rows, dead in %d: from %d on (%v), want %d (%v)", test.rows, test.dead, first, ok, test.first, test.ok)
 		}
 	}
+}
+
+// TestMergeOfEmptyLayers: layers whose rows all went become none, and nothing of them stays.
+func TestMergeOfEmptyLayers(t *testing.T) {
+	s := testStore(t, Options{})
+	createGroup(t, s, "shop")
+	_, _, inter := oneOfEach()
+	importRows(t, s, "shop", Interactions, ImportFull, inter[:40])
+	importRows(t, s, "shop", Interactions, ImportIncremental, inter[40:])
+	users := make(map[string]bool)
+	for _, r := range inter {
+		users[r[0].(string)] = true
+	}
+	deleteUsers(t, s, "shop", 1, slices.Collect(maps.Keys(users))...)
+	finishDeletion(t, s, "shop", 1)
+	if merged, err := s.MergeLayers(t.Context()); err != nil || !merged {
+		t.Fatalf("merged: %v, %v", merged, err)
+	}
+	mustCheck(t, s)
 }

@@ -30,11 +30,8 @@ func TestModel(t *testing.T) {
 					t.Fatalf("after step %d: %s", m.step, m.op)
 				}
 			}
-			m.op = "quiesce"
 			m.quiesce()
-			if err := m.s.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
+			m.atRest()
 		})
 	}
 }
@@ -49,6 +46,9 @@ type modelGroup struct {
 	name  string
 	rows  map[DatasetType][]row
 	swept bool // the dictionaries hold only IDs that rows refer to
+
+	suppress bool            // imports leave users out
+	out      map[string]bool // whom
 }
 
 type heldSnapshot struct {
@@ -79,11 +79,12 @@ type model struct {
 
 func newModel(t *testing.T, seed uint64) *model {
 	r := rand.New(rand.NewPCG(seed, 1))
+	workers(t, 1+r.IntN(4))
 	m := &model{t: t, r: r, limits: smallLimits(r), opts: Options{Codec: CodecNone, BlockRows: 1 + r.IntN(40)}}
 	m.s = openQuick(t, filepath.Join(t.TempDir(), "model.expunge"), m.opts, m.limits)
 	setSeed(t, m.s, seed)
 	for i := range 1 + r.IntN(2) {
-		g := &modelGroup{name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), swept: true}
+		g := &modelGroup{name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), out: make(map[string]bool), swept: true}
 		createGroup(t, m.s, g.name)
 		m.groups = append(m.groups, g)
 		m.startOrdinals(g.name)
@@ -131,8 +132,14 @@ func (m *model) random() {
 		}
 	case n < 88:
 		m.quiesce()
-	case n < 91:
+	case n < 90:
 		m.reopen()
+	case n < 92:
+		m.kill()
+	case n < 94:
+		m.backup()
+	case n < 97:
+		m.suppress(g)
 	default:
 		m.op = "sweep"
 		m.sweep(g)
@@ -142,6 +149,7 @@ func (m *model) random() {
 		m.compareSnapshot(h.sn, h.rows)
 	}
 	m.compare(g)
+	m.checkSuppressed(g)
 }
 
 // compare checks that the store shows the model's rows now.
@@ -216,12 +224,15 @@ func (m *model) importRows(g *modelGroup) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	after, want := applyImport(typ, mode, g.rows[typ], rows)
+	kept, out := g.leaveOut(typ, mode, rows)
+	after, want := applyImport(typ, mode, g.rows[typ], kept)
+	want.Read, want.Suppressed = int64(len(rows)), out
+	want.Duplicate += int64(len(rows)-len(kept)) - out
 	if got != want {
 		m.t.Errorf("%s: %+v, want %+v", m.op, got, want)
 	}
 	g.rows[typ] = after
-	if mode == ImportFull {
+	if mode == ImportFull || out > 0 {
 		g.swept = false
 	}
 	if m.r.IntN(3) > 0 {
@@ -338,6 +349,9 @@ func (m *model) deleteUsers(g *modelGroup) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	if on, err := m.s.Suppress(ctx, g.name, m.job, batches); err != nil || on != g.suppress {
+		m.t.Fatalf("suppress: %t, %v", on, err)
+	}
 	var del Deleted
 	err = m.s.Tombstone(ctx, g.name, m.job, batches, func(_ *Tx, d Deleted) error {
 		del = d
@@ -355,25 +369,32 @@ func (m *model) deleteUsers(g *modelGroup) {
 }
 
 func (m *model) applyDeletion(g *modelGroup, list []string, got DryRunResult) {
-	listed := make(map[any]bool)
+	listed := make(map[string]bool)
 	for _, id := range list {
 		listed[id] = true
 	}
-	matched := make(map[any]bool)
+	matched := make(map[string]bool)
 	for _, typ := range []DatasetType{Users, Interactions} {
 		before := len(g.rows[typ])
 		g.rows[typ] = slices.DeleteFunc(slices.Clone(g.rows[typ]), func(r row) bool {
-			if listed[r[0]] {
-				matched[r[0]] = true
+			id := r[0].(string)
+			if listed[id] {
+				matched[id] = true
 			}
-			return listed[r[0]]
+			return listed[id]
 		})
 		if n := int64(before - len(g.rows[typ])); n != got.Rows[typ] {
 			m.t.Errorf("%s: %d rows deleted, want %d", typ, got.Rows[typ], n)
 		}
 	}
-	if g.swept && got.Matched != int64(len(matched)) {
-		m.t.Errorf("%d users matched, want %d", got.Matched, len(matched))
+	if g.swept {
+		if got.Matched != int64(len(matched)) {
+			m.t.Errorf("%d users matched, want %d", got.Matched, len(matched))
+		}
+		m.checkHashes(g, m.job, slices.Collect(maps.Keys(matched)))
+	}
+	if g.suppress {
+		maps.Copy(g.out, listed)
 	}
 	if got.Matched+got.Unknown != int64(len(listed)) || got.Matched+got.Unknown+got.Duplicate != got.Listed {
 		m.t.Errorf("of %d listed: %+v", len(listed), got)

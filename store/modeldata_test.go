@@ -78,6 +78,9 @@ func (m *model) quiesce() {
 		m.t.Fatal(err)
 	}
 	m.compareFile()
+	for _, g := range m.groups {
+		m.verify(g)
+	}
 }
 
 // compareFile checks that the file holds the tokens of the model's rows, and no other ones.

@@ -90,7 +90,7 @@ func usedPages(t *testing.T, path string) map[int]bool {
 		t.Fatal(err)
 	}
 	used := make(map[int]bool)
-	for _, r := range st.Reachable {
+	for _, r := range append(st.Reachable, st.Freelist) {
 		for p := r.First; p < r.End(); p++ {
 			used[int(p)] = true
 		}
