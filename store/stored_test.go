@@ -40,13 +40,15 @@ func storedEntries(t *testing.T, path string) (out []storedEntry) {
 	walk = func(name, parent string, b *bolt.Bucket) error {
 		return b.ForEach(func(k, v []byte) error {
 			off := int(uintptr(unsafe.Pointer(&k[0])) - db.Info().Data)
-			for next := 0; off < 0 || off > len(data); next = off + 1 { // bbolt copies a bucket in another's page
-				i := bytes.Index(data[next:], slices.Concat(k, v))
-				if off = next + i; i < 0 {
-					t.Fatalf("an entry of %s isn't in the file", name)
-				}
-				if !used[off/os.Getpagesize()] {
-					next, off = off+1, -1
+			if off < 0 || off >= len(data) { // bbolt copies a bucket that lies in a page of another one's
+				for off = 0; ; off++ {
+					i := bytes.Index(data[off:], slices.Concat(k, v))
+					if i < 0 {
+						t.Fatalf("an entry of %s isn't in the file", name)
+					}
+					if off += i; used[off/os.Getpagesize()] {
+						break
+					}
 				}
 			}
 			e := storedEntry{name, parent, [2]int{off, off + len(k)}, [2]int{off + len(k), off + len(k) + len(v)}}
