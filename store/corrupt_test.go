@@ -16,6 +16,7 @@ import (
 func smallFile(t testing.TB, codec Codec) (data []byte, want, before []string) {
 	t.Helper()
 	s := openQuick(t, filepath.Join(t.TempDir(), "small.expunge"), Options{Codec: codec, BlockRows: 20}, defaultLimits)
+	setSeed(t, s, 1)
 	createGroup(t, s, "shop")
 	users, items, inter := oneOfEach()
 	importRows(t, s, "shop", Users, ImportFull, users)
