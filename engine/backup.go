@@ -13,7 +13,7 @@ type BackupReport = store.BackupReport
 // Backup writes a store of its own to dest, which must not exist (fs.ErrExist). It holds the live data of one moment and no
 // byte of what was deleted before it, with the jobs, the ledger, and the suppressed users; the engine can be used meanwhile.
 // Jobs that were under way go on in the copy when it is opened for writing: a deletion from the beginning of its list.
-// A store whose key the caller holds has a backup with the same key, and needs it to be backed up.
+// A store whose key the caller holds has a backup with the same key, which isn't needed to make it.
 //
 // A backup is out of reach of later deletions: what they erase stays in it. Delete it, or replay the lists against it.
 func (e *Engine) Backup(ctx context.Context, dest string) (BackupReport, error) {

@@ -14,6 +14,13 @@
 // dictionaries, checks that nothing is left, makes the freed pages read as zeros, and completes the job. Where an open
 // [Snapshot] still sees the rows, the job waits for it and says so.
 //
+// # How it is proven
+//
+// A COMPLETED deletion leaves a [Receipt] in the ledger, a hash chain that [Engine.VerifyLedger] checks, and keyed hashes of
+// its users, with which [Engine.MatchLedger] matches a later list. [Engine.Verify] looks for listed users in every structure
+// and every byte of the file. [Engine.SetSuppression] keeps deleted users from coming back by imports, and a copy that
+// [Engine.Backup] makes has no byte of them.
+//
 // # What isn't here
 //
 // The rows themselves are package store's, formats of input are package ingest's, and the life of jobs is package jobs'.

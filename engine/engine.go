@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/expunge-db/expunge/ingest"
 	"github.com/expunge-db/expunge/jobs"
 	"github.com/expunge-db/expunge/store"
 )
@@ -35,6 +36,9 @@ type Options struct {
 	// SnapshotMaxAge ends snapshots of this age, so that one that was never released can't hold an erasure for ever: what is
 	// read from them is [ErrExpired]. 0 means never.
 	SnapshotMaxAge time.Duration
+	// Locations are where lists, data and exports lie. nil means the files and folders of this machine. They
+	// have to work until the engine is closed, which doesn't close them.
+	Locations ingest.Locations
 	// Logger gets what goes on, never an ID or a row. nil discards.
 	Logger *slog.Logger
 }
@@ -48,10 +52,16 @@ type Engine struct {
 	resumed []Job        // see Resumed
 	maxAge  time.Duration
 
+	locations ingest.Locations
+
 	mu       sync.Mutex
 	progress map[uint64]Progress // of jobs under way, by sequence number; guarded by mu
 	stop     context.CancelFunc  // ends what Finish does in the background; guarded by mu
 	replaced bool                // something that imports or merges replaced is in the file; guarded by mu
+
+	// suppressing is held while a deletion suppresses its users, up to the commit from which they count, and while users are
+	// let back: a deletion counts on those whom earlier ones suppressed.
+	suppressing sync.Mutex
 
 	// waiting is set while something that is deleted waits for snapshots to end. Only Finish uses it.
 	waiting bool
@@ -69,6 +79,9 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Locations == nil {
+		opts.Locations = ingest.LocalLocations()
+	}
 	s, err := store.Open(ctx, path, store.Options{
 		ReadOnly: opts.ReadOnly, LockTimeout: opts.LockTimeout, Codec: opts.Codec, Region: opts.Region,
 		Account: opts.Account, MaxSize: opts.MaxSize, IDKey: opts.IDKey, Logger: opts.Logger,
@@ -76,7 +89,7 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: s, log: opts.Logger, account: jobs.DefaultAccount(), progress: make(map[uint64]Progress), maxAge: opts.SnapshotMaxAge}
+	e := &Engine{store: s, log: opts.Logger, account: jobs.DefaultAccount(), progress: make(map[uint64]Progress), maxAge: opts.SnapshotMaxAge, locations: opts.Locations}
 	e.account.Region, e.account.ID = s.Info().Region, s.Info().Account
 	if opts.ReadOnly {
 		return e, nil

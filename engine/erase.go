@@ -127,11 +127,17 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 	return e.complete(ctx, ready)
 }
 
-// leaseReason says what a job waits for, in words that stay the same as long as that does.
+// leaseReason says what a job waits for, in words that stay the same as long as that does; "" if it has just ended.
 func (e *Engine) leaseReason(epoch uint64) string {
 	l := e.store.Leases(epoch)
-	return fmt.Sprintf("waiting for %d open snapshots that still see the data, the oldest of them since %s",
-		l.Open, l.Oldest.UTC().Format(time.RFC3339))
+	since := l.Oldest.UTC().Format(time.RFC3339)
+	switch l.Open {
+	case 0:
+		return ""
+	case 1:
+		return "waiting for an open snapshot that still sees the data, since " + since
+	}
+	return fmt.Sprintf("waiting for %d open snapshots that still see the data, the oldest of them since %s", l.Open, since)
 }
 
 // complete scrubs the file and completes jobs of which nothing is left in live pages.

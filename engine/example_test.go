@@ -19,7 +19,12 @@ func openShop(ctx context.Context) (e *engine.Engine, dir string, closeShop func
 	fail(err)
 	e, err = engine.Open(ctx, filepath.Join(dir, "shop.expunge"), engine.Options{})
 	fail(err)
-	_, err = e.CreateDatasetGroup(ctx, "shop")
+	importShop(ctx, e, dir)
+	return e, dir, func() { fail(errors.Join(e.Close(ctx), os.RemoveAll(dir))) }
+}
+
+func importShop(ctx context.Context, e *engine.Engine, dir string) {
+	_, err := e.CreateDatasetGroup(ctx, "shop")
 	fail(err)
 	_, err = e.CreateSchema(ctx, "events", []byte(eventsSchema))
 	fail(err)
@@ -28,7 +33,6 @@ func openShop(ctx context.Context) (e *engine.Engine, dir string, closeShop func
 	events := write(dir, "events.csv", "USER_ID,ITEM_ID,TIMESTAMP\nann,book,1\nbob,lamp,2\nann,lamp,3\ncyd,vase,4\n")
 	_, err = e.Import(ctx, engine.NewDatasetImportJob{Group: "shop", Type: engine.Interactions, Source: events, Mode: engine.ImportFull})
 	fail(err)
-	return e, dir, func() { fail(errors.Join(e.Close(ctx), os.RemoveAll(dir))) }
 }
 
 func write(dir, name, text string) string {

@@ -18,8 +18,8 @@ import (
 type NewDataDeletionJob struct {
 	Name    string // unique among the store's deletion jobs; "" lets the engine choose one
 	Group   string // name or ARN
-	Source  string // a CSV file with the header USER_ID, or a folder of them with its subfolders: a path or a file:// URL
-	RoleARN string // kept and shown, never used
+	Source  string // a CSV file with the header USER_ID, or a folder of them with its subfolders; see Options.Locations
+	RoleARN string // handed to Options.Locations; files of this machine need none
 	Tags    []Tag
 }
 
@@ -28,9 +28,9 @@ type NewDatasetImportJob struct {
 	Name    string // unique among the store's import jobs; "" lets the engine choose one
 	Group   string // name or ARN
 	Type    DatasetType
-	Source  string // a CSV file, or a folder of them without its subfolders: a path or a file:// URL
+	Source  string // a CSV file, or a folder of them without its subfolders; see Options.Locations
 	Mode    ImportMode
-	RoleARN string // kept and shown, never used
+	RoleARN string // handed to Options.Locations; files of this machine need none
 	Tags    []Tag
 }
 
@@ -39,7 +39,7 @@ type NewDatasetImportJob struct {
 // creation. Errors: [ErrInvalid], [ErrNotFound], [ErrExists], [ErrLimit] for a sixth PENDING job of the group,
 // [ErrReadOnly].
 func (e *Engine) CreateDataDeletionJob(ctx context.Context, n NewDataDeletionJob) (Job, error) {
-	source, err := absolute(n.Source, ingest.Recursive)
+	source, err := e.absolute(n.Source, n.RoleARN, ingest.Recursive)
 	if err != nil {
 		return Job{}, err
 	}
@@ -52,7 +52,7 @@ func (e *Engine) CreateDataDeletionJob(ctx context.Context, n NewDataDeletionJob
 // CreateDatasetImportJob creates a job that imports rows, and returns at once; see [Engine.Wait]. The rows become
 // visible all at once or, if the job fails, not at all. Errors: as [Engine.CreateDataDeletionJob].
 func (e *Engine) CreateDatasetImportJob(ctx context.Context, n NewDatasetImportJob) (Job, error) {
-	source, err := absolute(n.Source, ingest.FirstLevel)
+	source, err := e.absolute(n.Source, n.RoleARN, ingest.FirstLevel)
 	if err != nil {
 		return Job{}, err
 	}
@@ -101,8 +101,8 @@ func (e *Engine) datasetType(arn string) DatasetType {
 }
 
 // absolute returns a location that means the same in every working directory, since a job can go on in another process.
-func absolute(location string, walk ingest.Walk) (string, error) {
-	if _, err := ingest.Open(location, walk); err != nil {
+func (e *Engine) absolute(location, role string, walk ingest.Walk) (string, error) {
+	if _, err := e.locations.Source(location, role, walk); err != nil {
 		return "", ofKind(ErrInvalid, err)
 	}
 	if strings.Contains(location, "://") {

@@ -41,7 +41,11 @@ func runVictim(path string) {
 			os.Exit(1)
 		}
 	}
-	e, err := engine.Open(ctx, path, engine.Options{})
+	locations, err := openLocations(os.Getenv(locationsEnv))
+	if err != nil {
+		say(err)
+	}
+	e, err := engine.Open(ctx, path, engine.Options{Locations: locations})
 	if err != nil {
 		say(err)
 	}
@@ -155,6 +159,7 @@ type killResult struct {
 	counts     string
 	reason     string
 	numDeleted int64
+	proof      string // what the ledger says, and who is suppressed
 	rows       map[engine.DatasetType]rowsDigest
 }
 
@@ -200,6 +205,7 @@ func (c *killCase) finish(t *testing.T, store string) (res killResult) {
 		res.numDeleted = *job.NumDeleted
 	}
 	res.counts = fmt.Sprintf("%+v", job.Counts)
+	res.proof = proof(t, e)
 	var check sync.WaitGroup
 	check.Go(func() { mustCheck(t, e) })
 	res.rows = make(map[engine.DatasetType]rowsDigest)
@@ -218,6 +224,18 @@ func (c *killCase) finish(t *testing.T, store string) (res killResult) {
 		t.Errorf("%d files in the store's folder, want 1", n)
 	}
 	return res
+}
+
+// proof returns what has to come out the same of the ledger and of those who are suppressed.
+func proof(t *testing.T, e *engine.Engine) string {
+	t.Helper()
+	ctx := context.Background()
+	must[engine.LedgerReport](t)(e.VerifyLedger(ctx, ""))
+	out := fmt.Sprintf("%+v", must[engine.Suppression](t)(e.Suppressed(ctx, killGroup)))
+	for _, r := range ledger(t, e) {
+		out += fmt.Sprintf(", receipt %d: %+v %+v %+v %d %t", r.Number, r.Files, r.Counts, r.Hashes, r.NumDeleted, r.Suppressed)
+	}
+	return out
 }
 
 func (c *killCase) copyStore(t *testing.T) string {
@@ -283,7 +301,7 @@ func (c *killCase) run(t *testing.T, n int, seed uint64) {
 				hit["resumed: "+said[len(said)-1]]++
 			}
 			got := c.finish(t, store)
-			if got.counts != c.want.counts || got.reason != c.want.reason || got.numDeleted != c.want.numDeleted || !maps.Equal(got.rows, c.want.rows) {
+			if got.counts != c.want.counts || got.reason != c.want.reason || got.numDeleted != c.want.numDeleted || got.proof != c.want.proof || !maps.Equal(got.rows, c.want.rows) {
 				t.Errorf("killed %v into %s (seed %d): %+v, want %+v", delay, phase, seed, got, c.want)
 			}
 		})
@@ -325,6 +343,9 @@ func prepareKill(t *testing.T, codec engine.Codec) (store, later string) {
 	store = storePath(t)
 	e := open(t, store, engine.Options{Codec: codec})
 	createGroup(t, e, killGroup, map[engine.DatasetType]string{engine.Users: bench.UsersSchema, engine.Interactions: bench.InteractionsSchema})
+	if err := e.SetSuppression(context.Background(), killGroup, true); err != nil {
+		t.Fatal(err)
+	}
 	importFile(t, e, killGroup, engine.Users, files.Users, engine.ImportFull)
 	importFile(t, e, killGroup, engine.Interactions, files.Interactions, engine.ImportFull)
 	mustClose(t, e)
@@ -353,6 +374,9 @@ func TestKillDeletion(t *testing.T) {
 	k.run(t, kills(), 1)
 	if k.want.numDeleted == 0 {
 		t.Error("the list deletes nobody")
+	}
+	if !strings.Contains(k.want.proof, fmt.Sprintf("Users:%d ", len(gone))) {
+		t.Errorf("not all of %d listed users are suppressed: %s", len(gone), k.want.proof)
 	}
 }
 

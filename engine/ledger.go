@@ -56,17 +56,17 @@ const modulePath = "github.com/expunge-db/expunge"
 
 // Receipt returns the receipt of a COMPLETED deletion job by its name or ARN. Errors: [ErrNotFound], also while the job isn't
 // COMPLETED.
-func (e *Engine) Receipt(ctx context.Context, nameOrARN string) (found Receipt, err error) {
+func (e *Engine) Receipt(ctx context.Context, nameOrARN string) (found LedgerEntry, err error) {
 	job, err := e.DescribeDataDeletionJob(ctx, nameOrARN)
 	if err != nil {
 		return found, err
 	}
 	err = e.store.View(ctx, func(tx *store.Tx) error {
-		return jobs.Receipts(jobTx{tx.KV()}, 0, func(r Receipt, _ []byte) error {
+		return jobs.Receipts(jobTx{tx.KV()}, 0, func(r Receipt, line []byte) error {
 			if r.Seq != job.Seq {
 				return nil
 			}
-			found = r
+			found = LedgerEntry{r, bytes.Clone(line)}
 			return jobs.ErrStop
 		})
 	})
@@ -118,6 +118,9 @@ type LedgerEntry struct {
 	Line []byte // as the ledger keeps and exports it, without a newline
 }
 
+// Digest returns the SHA-256 of the entry, in hex. The receipt after it has it as Previous.
+func (e LedgerEntry) Digest() string { return jobs.Digest(e.Line) }
+
 // LedgerReport says what a check of a ledger looked at.
 type LedgerReport struct {
 	Receipts uint64 // in the chain
@@ -125,37 +128,79 @@ type LedgerReport struct {
 	Hashes   int64  // of users, compared with the digests in the receipts
 }
 
-// VerifyLedger checks that the receipts form a chain, and that the hashes beside them are those that they name. If expect
-// isn't "", one of the receipts must have that digest: the head of an earlier check. The error says what is wrong.
+// ErrLedger says that a ledger is damaged, or isn't the expected one.
+var ErrLedger = errors.New("the ledger doesn't hold")
+
+// VerifyLedger checks that the receipts form a chain, that no COMPLETED deletion job is without one, and that the hashes
+// beside them are those that they name. If expect isn't "", one of the receipts must have that digest: the head of an
+// earlier check. Nothing comes after the newest receipt, so only a digest that is kept elsewhere shows that it was changed,
+// or that the whole chain was made anew. Errors: [ErrLedger], whose text says what is wrong.
 func (e *Engine) VerifyLedger(ctx context.Context, expect string) (LedgerReport, error) {
+	completed, err := e.completedDeletions(ctx) // before the receipts are read, so that theirs are there
+	if err != nil {
+		return LedgerReport{}, err
+	}
 	var chain jobs.Chain
 	var report LedgerReport
 	found := expect == ""
 	for entry, err := range e.Ledger(ctx) {
 		if err != nil {
-			return report, err
+			return report, ledgerError(err)
 		}
 		if err := chain.Add(entry.Receipt, entry.Line); err != nil {
-			return report, fmt.Errorf("ledger is damaged: %w", err)
+			return report, fmt.Errorf("%w: %w", ErrLedger, err)
 		}
 		found = found || chain.Head == expect
 		n, digest, err := e.store.HashDigest(ctx, entry.Seq)
 		if err != nil {
-			return report, err
+			return report, ledgerError(err)
 		}
 		if n != entry.Hashes.Count || digest != entry.Hashes.SHA256 {
-			return report, fmt.Errorf("ledger is damaged: the hashes of receipt %d aren't those that it names", entry.Number)
+			return report, fmt.Errorf("%w: the hashes of users beside receipt %d aren't those that it names", ErrLedger, entry.Number)
 		}
 		report = LedgerReport{Receipts: chain.Count, Head: chain.Head, Hashes: report.Hashes + n}
 	}
+	if chain.Count < completed {
+		return report, fmt.Errorf("%w: %d deletion jobs are %s and there are %d receipts", ErrLedger, completed, StatusCompleted, chain.Count)
+	}
 	if !found {
-		return report, errors.New("ledger is not a continuation of the expected one: no receipt has that digest")
+		return report, errNotContinued
 	}
 	return report, nil
 }
 
+// ledgerError makes an [ErrLedger] of damage.
+func ledgerError(err error) error {
+	var receipt *jobs.CorruptError
+	var hashes *CorruptError
+	if errors.As(err, &receipt) || errors.As(err, &hashes) {
+		return fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return err
+}
+
+var errNotContinued = fmt.Errorf("%w: no receipt has the expected digest, so it doesn't continue the ledger that had", ErrLedger)
+
+// completedDeletions counts the deletion jobs that must have a receipt.
+func (e *Engine) completedDeletions(ctx context.Context) (n uint64, err error) {
+	l := ListJobs{Limit: receiptsPerPage}
+	for more := true; more; {
+		var page []Job
+		if page, more, err = e.ListDataDeletionJobs(ctx, l); err != nil {
+			return 0, err
+		}
+		for _, j := range page {
+			l.After = j.Seq
+			if j.Status == StatusCompleted {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
 // VerifyLedgerExport checks the chain of an exported ledger, a receipt a line; see [Engine.VerifyLedger]. The hashes aren't
-// in it.
+// in it. Errors: [ErrLedger].
 func VerifyLedgerExport(r io.Reader, expect string) (LedgerReport, error) {
 	var chain jobs.Chain
 	found := expect == ""
@@ -167,7 +212,7 @@ func VerifyLedgerExport(r io.Reader, expect string) (LedgerReport, error) {
 			err = chain.Add(receipt, lines.Bytes())
 		}
 		if err != nil {
-			return LedgerReport{}, fmt.Errorf("ledger is damaged: line %d: %w", n, err)
+			return LedgerReport{}, fmt.Errorf("%w: line %d: %w", ErrLedger, n, err)
 		}
 		found = found || chain.Head == expect
 	}
@@ -175,7 +220,7 @@ func VerifyLedgerExport(r io.Reader, expect string) (LedgerReport, error) {
 		return LedgerReport{}, fmt.Errorf("read ledger: %w", err)
 	}
 	if !found {
-		return LedgerReport{}, errors.New("ledger is not a continuation of the expected one: no receipt has that digest")
+		return LedgerReport{}, errNotContinued
 	}
 	return LedgerReport{Receipts: chain.Count, Head: chain.Head}, nil
 }
@@ -188,7 +233,8 @@ type LedgerMatch struct {
 
 // MatchLedger matches a list of users against what was deleted from a group, and returns how many IDs it read, how many of
 // them some job had deleted, and the jobs, oldest first. An ID that is there twice counts twice. The list is in the form
-// that a deletion job reads. Errors: [ErrKey] if the engine was opened without the key that the caller holds.
+// that a deletion job reads. Errors: [ErrNotFound] if there never was such a group; [ErrKey] if the engine was opened without
+// the key that the caller holds; an *[InputError] for a bad list.
 func (e *Engine) MatchLedger(ctx context.Context, group, source string) (listed, deleted int64, by []LedgerMatch, err error) {
 	group = e.groupName(group)
 	for entry, err := range e.Ledger(ctx) {
@@ -197,6 +243,11 @@ func (e *Engine) MatchLedger(ctx context.Context, group, source string) (listed,
 		}
 		if entry.GroupARN == e.groupARN(group) {
 			by = append(by, LedgerMatch{Receipt: entry.Receipt})
+		}
+	}
+	if len(by) == 0 {
+		if _, err := e.DatasetGroup(ctx, group); err != nil {
+			return 0, 0, nil, err
 		}
 	}
 	err = e.eachBatch(ctx, source, func(ids *ingest.IDs) error {
@@ -235,7 +286,7 @@ func (e *Engine) MatchLedger(ctx context.Context, group, source string) (listed,
 
 // eachBatch reads a deletion list.
 func (e *Engine) eachBatch(ctx context.Context, source string, fn func(*ingest.IDs) error) error {
-	src, err := ingest.Open(source, ingest.Recursive)
+	src, err := e.locations.Source(source, "", ingest.Recursive)
 	if err != nil {
 		return ofKind(ErrInvalid, err)
 	}

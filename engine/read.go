@@ -142,7 +142,7 @@ func (d DryRun) NumDeleted() (n int64) {
 // DryRunDeletion finds out what a deletion job would delete, exactly, and changes nothing; the store may be open
 // read-only. Problems of the list are an *[InputError].
 func (e *Engine) DryRunDeletion(ctx context.Context, group, source string) (DryRun, error) {
-	src, err := ingest.Open(source, ingest.Recursive)
+	src, err := e.locations.Source(source, "", ingest.Recursive)
 	if err != nil {
 		return DryRun{}, ofKind(ErrInvalid, err)
 	}

@@ -13,7 +13,7 @@ type DatasetSchema = ingest.Schema
 // every rule that is broken.
 func ParseSchema(avro []byte) (*DatasetSchema, error) { return ingest.ParseSchema(avro) }
 
-// ReadHeader returns the header of an import source's first file, for [DeriveSchema]. If the file has no header this is
+// ReadHeader returns the header of the first file of an import source on this machine, for [DeriveSchema]. If the file has no header this is
 // its first row: personal data, not to be shown or logged before DeriveSchema accepted it. Errors: [ErrInvalid] for a
 // location that can't be one, *[InputError].
 func ReadHeader(ctx context.Context, source string) ([]string, error) {

@@ -82,6 +82,9 @@ func TestSnapshotDuringDeletion(t *testing.T) {
 	slices.Sort(newEvents)
 	sameRows(t, "after an import", scan(t, e, "g", engine.Interactions), newEvents)
 	second := create(t, e, "g", "user-03")
+	if now := waitFor(t, e, first, "waited", isWaiting); !strings.Contains(now.StatusReason, "waiting for an open snapshot that still sees the data, since 20") {
+		t.Errorf("the first job is %s", now.StatusReason)
+	}
 	third := create(t, e, "g", "nobody") // of no rows, but it comes later
 	if now := waitFor(t, e, third, "waited", isWaiting); now.Status != engine.StatusInProgress {
 		t.Errorf("the third job is %s before the first", now.Status)
@@ -92,13 +95,19 @@ func TestSnapshotDuringDeletion(t *testing.T) {
 	if !inFolder(t, path, "user-01") {
 		t.Error("the rows that the snapshot sees are off the disk")
 	}
+	another := must[*engine.Snapshot](t)(e.Snapshot(ctx, "g"))
+	fourth := create(t, e, "g", "user-04")
+	const two = "waiting for 2 open snapshots that still see the data, the oldest of them since 20"
+	waitFor(t, e, fourth, "said for how many it waits", func(j engine.Job) bool { return strings.Contains(j.StatusReason, two) })
+	another.Release()
+	newEvents = without(newEvents, "user-04")
 
 	sn.Release()
 	var ended []engine.Job
-	for _, job := range []engine.Job{first, second, third} {
+	for _, job := range []engine.Job{first, second, third, fourth} {
 		ended = append(ended, must[engine.Job](t)(e.Wait(ctx, job)))
 	}
-	for i, want := range []int64{22, 11, 0} {
+	for i, want := range []int64{22, 11, 0, 11} {
 		if *ended[i].NumDeleted != want {
 			t.Errorf("job %d deleted %d rows, want %d", i+1, *ended[i].NumDeleted, want)
 		}
@@ -370,5 +379,38 @@ func TestConcurrency(t *testing.T) {
 		if n := len(scan(t, e, group, engine.Interactions)); n != len(left[g])*rowsPerUser {
 			t.Errorf("%d rows left, want %d", n, len(left[g])*rowsPerUser)
 		}
+	}
+}
+
+// TestSnapshotMaxAge: a snapshot that nobody releases holds an erasure only until it is too old.
+func TestSnapshotMaxAge(t *testing.T) {
+	ctx := context.Background()
+	path := storePath(t)
+	e := open(t, path, engine.Options{Codec: engine.CodecNone, SnapshotMaxAge: 150 * time.Millisecond})
+	importSmall(t, e)
+	leaked := must[*engine.Snapshot](t)(e.Snapshot(ctx, "g"))
+	early := must[*engine.Snapshot](t)(e.Snapshot(ctx, "g"))
+	early.Release()
+	job := deleteUsers(t, e, "g", "user-01") // ends by itself
+	if *job.NumDeleted != 11 || inFolder(t, path, "user-01") {
+		t.Errorf("job %+v", job)
+	}
+	for _, err := range leaked.Scan(ctx, engine.Interactions) {
+		if !errors.Is(err, engine.ErrExpired) {
+			t.Errorf("a scan of what expired: %v", err)
+		}
+	}
+	if _, err := leaked.UserRows(ctx, engine.Users, "user-02"); !errors.Is(err, engine.ErrExpired) {
+		t.Errorf("rows of what expired: %v", err)
+	}
+	if _, err := early.UserRows(ctx, engine.Users, "user-02"); !errors.Is(err, engine.ErrReleased) {
+		t.Errorf("rows of what was released: %v", err)
+	}
+	leaked.Release()
+	if _, err := leaked.UserRows(ctx, engine.Users, "user-02"); !errors.Is(err, engine.ErrExpired) {
+		t.Errorf("and released: %v", err)
+	}
+	if n := len(scan(t, e, "g", engine.Users)); n != 49 {
+		t.Errorf("a new reader sees %d users", n)
 	}
 }

@@ -73,6 +73,8 @@ func (e *Engine) LiftSuppression(ctx context.Context, group, source string) (lif
 		return 0, err
 	}
 	err = e.eachBatch(ctx, source, func(ids *ingest.IDs) error {
+		e.suppressing.Lock()
+		defer e.suppressing.Unlock()
 		n, err := e.store.LiftSuppression(ctx, e.groupName(group), ids.Len(), ids.At)
 		lifted += n
 		return mapError(err)
@@ -83,6 +85,8 @@ func (e *Engine) LiftSuppression(ctx context.Context, group, source string) (lif
 // LiftAllSuppression lets everybody come back into a group by imports, and returns how many users were kept out. Errors:
 // [ErrNotFound].
 func (e *Engine) LiftAllSuppression(ctx context.Context, group string) (int64, error) {
+	e.suppressing.Lock()
+	defer e.suppressing.Unlock()
 	n, err := e.store.LiftAllSuppression(ctx, e.groupName(group))
 	return n, mapError(err)
 }

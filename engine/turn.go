@@ -96,7 +96,7 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 		}
 		cp = checkpoint{}
 	}
-	src, err := ingest.Open(job.Source, ingest.Recursive)
+	src, err := e.locations.Source(job.Source, job.RoleARN, ingest.Recursive)
 	if err != nil {
 		return err
 	}
@@ -110,6 +110,8 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	}
 	files := r.Digest()
 	e.setProgress(job.Seq, Progress{Step: StepDeleting})
+	e.suppressing.Lock()
+	defer e.suppressing.Unlock()
 	suppressed, err := e.store.Suppress(ctx, group, job.Seq, cp.Batches)
 	if err != nil {
 		return err
@@ -209,7 +211,7 @@ func (e *Engine) importTurn(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
-	src, err := ingest.Open(job.Source, ingest.FirstLevel)
+	src, err := e.locations.Source(job.Source, job.RoleARN, ingest.FirstLevel)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,11 @@
 // ([DatasetReader]) or as the user IDs of a deletion list ([ListReader]).
 // [ParseSchema] and [DeriveSchema] say which columns a dataset has.
 //
+// [Open] reads files of this machine. What other locations mean, an embedder
+// says with [Locations]: package ingest/s3 has those of S3, ingest/buckets
+// folders in its place, and ingest/roles who may use which. Exports are written
+// by way of the same interface ([Sink]).
+//
 // It is not a general CSV library, and it knows nothing of stores, jobs or the
 // wire protocol.
 //

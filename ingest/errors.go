@@ -51,13 +51,39 @@ func (e *Error) Error() string {
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-func errChanged(name string) *Error {
+// ChangedError is the [Error] for [ErrChanged].
+func ChangedError(name string) *Error {
 	return &Error{
 		File:    name,
 		Problem: "the file was changed after it was listed; wait until nothing writes to it, then start again",
 		Err:     ErrChanged,
 	}
 }
+
+// NoFilesError is the [Error] for [ErrNoFiles].
+func NoFilesError(location string) *Error {
+	return &Error{
+		File:    location,
+		Problem: "the folder has no .csv, .csv.gz or .csv.zst file; check the location",
+		Err:     ErrNoFiles,
+	}
+}
+
+// WriteError names the file in an error of writing it, for implementations of [Sink]. nil and errors that don't need it
+// pass through.
+func WriteError(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return &Error{File: name, Problem: "no permission to write it; give this process write access to the folder", Err: err}
+	}
+	return fileError(name, "write", err)
+}
+
+// ReadError names the file or folder in an error of the file system, for implementations of [Source]. verb says what was
+// done. Errors that don't need it pass through.
+func ReadError(name, verb string, err error) error { return fileError(name, verb, err) }
 
 // fileError names the file in an error of the file system or of a decompressor,
 // whose own text about paths is cut off. Errors that already name their file

@@ -103,7 +103,7 @@ func (s *memorySource) List(context.Context) ([]File, error) { return s.files, n
 func (s *memorySource) Open(_ context.Context, f File) (io.ReadCloser, error) {
 	data, ok := s.data[f.Path]
 	if !ok {
-		return nil, errChanged(f.Name)
+		return nil, ChangedError(f.Name)
 	}
 	var r io.Reader = strings.NewReader(data)
 	if s.chunk > 0 {

@@ -71,11 +71,11 @@ func ResumeListReader(ctx context.Context, src Source, p Position) (_ *ListReade
 			return nil, replayError(files[p.File], err)
 		}
 		if r.stream.index != p.File {
-			return nil, errChanged(files[p.File].Name)
+			return nil, ChangedError(files[p.File].Name)
 		}
 	}
 	if p.Records > 0 && r.digest.sum() != p.Digest {
-		return nil, errChanged(files[p.File].Name)
+		return nil, ChangedError(files[p.File].Name)
 	}
 	r.ids = p.IDs
 	r.mark()
@@ -88,7 +88,7 @@ func ResumeListReader(ctx context.Context, src Source, p Position) (_ *ListReade
 func replayError(f File, err error) error {
 	var e *Error
 	if err == io.EOF || errors.As(err, &e) && e.Line > 0 {
-		return errChanged(f.Name)
+		return ChangedError(f.Name)
 	}
 	return fmt.Errorf("resume list: %w", err)
 }
@@ -97,7 +97,7 @@ func replayError(f File, err error) error {
 // others a position knows only that there was a change, so that its size doesn't
 // depend on the number of files.
 func changedListing(files []File, p Position) error {
-	e := errChanged(p.Name)
+	e := ChangedError(p.Name)
 	for _, f := range files {
 		if f.Path == p.Name || p.Name == "" {
 			e.File = f.Name

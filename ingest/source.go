@@ -22,7 +22,8 @@ type Source interface {
 	// Open opens a file that List returned. It fails with [ErrChanged] if the
 	// file is no longer the one listed. So does the Read that would return
 	// io.EOF, or else Close, if the file was changed while it was read: bytes
-	// from before the change may have been handed out by then. ctx governs the
+	// from before the change may have been handed out by then. A source that
+	// can go on with the listed version may do so instead. ctx governs the
 	// reads too. The caller closes the reader, once.
 	Open(ctx context.Context, f File) (io.ReadCloser, error)
 }
@@ -49,30 +50,39 @@ const (
 // folder, or a file:// URL. It touches no file yet. A single file may have any
 // name; its ending only decides how it is decompressed.
 func Open(location string, walk Walk) (Source, error) {
+	path, err := localPath(location)
+	if err != nil {
+		return nil, err
+	}
+	return &local{root: path, walk: walk}, nil
+}
+
+// localPath returns the path that a location on this machine means.
+func localPath(location string) (string, error) {
 	if location == "" {
-		return nil, fmt.Errorf("open location: it is empty; give the path of a file or folder")
+		return "", fmt.Errorf("open location: it is empty; give the path of a file or folder")
 	}
 	scheme, _, ok := strings.Cut(location, "://")
 	if !ok || !isScheme(scheme) {
-		return &local{root: location, walk: walk}, nil
+		return location, nil
 	}
 	if !strings.EqualFold(scheme, "file") {
-		return nil, fmt.Errorf("open location: scheme %q is not supported; give a path or a file:// URL", scheme)
+		return "", fmt.Errorf("open location: scheme %q is not supported; give a path or a file:// URL", scheme)
 	}
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil, fmt.Errorf("open location: %q is not a valid URL; encode special characters as %%XX", location)
+		return "", fmt.Errorf("open location: %q is not a valid URL; encode special characters as %%XX", location)
 	}
 	if u.Host != "" && !strings.EqualFold(u.Host, "localhost") || u.User != nil {
-		return nil, fmt.Errorf("open location: URL names the host %q; write file:/// and an absolute path", u.Host)
+		return "", fmt.Errorf("open location: URL names the host %q; write file:/// and an absolute path", u.Host)
 	}
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return nil, fmt.Errorf("open location: URL has a query or a fragment; write ? as %%3F and # as %%23")
+		return "", fmt.Errorf("open location: URL has a query or a fragment; write ? as %%3F and # as %%23")
 	}
 	if u.Path == "" {
-		return nil, fmt.Errorf("open location: URL has no path; write file:/// and an absolute path")
+		return "", fmt.Errorf("open location: URL has no path; write file:/// and an absolute path")
 	}
-	return &local{root: u.Path, walk: walk}, nil
+	return u.Path, nil
 }
 
 func isScheme(s string) bool {

@@ -36,7 +36,7 @@ func (s *Store) Backup(ctx context.Context, dest string, resume func(*Tx) (uint6
 		return report, err
 	}
 	partial := filepath.Join(filepath.Dir(dest), "."+filepath.Base(dest)+".partial")
-	if err := os.Remove(partial); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removePartial(partial); err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, removeIfThere(partial)) }()
@@ -68,6 +68,22 @@ func (s *Store) Backup(ctx context.Context, dest string, resume func(*Tx) (uint6
 		return report, err
 	}
 	return b.report, syncDir(filepath.Dir(dest))
+}
+
+// removePartial removes what a killed backup left. Errors: [ErrLocked] if it is one that is under way.
+func removePartial(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = lockFile(f, true, -1)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	return errors.Join(err, f.Close())
 }
 
 func removeIfThere(path string) error {
@@ -249,7 +265,7 @@ func (b *backup) suppressed(ctx context.Context, g Group) error {
 		return err
 	}
 	// What later jobs added, or one had not made count by then, goes again. A job under way adds it anew.
-	_, err = b.to.filterSuppressed(ctx, g.Name, func(job uint64) bool { return job <= b.last && job != g.Suppressing })
+	_, err = b.to.filterSuppressed(ctx, g.Name, func(_ Group, job uint64) bool { return job <= b.last && job != g.Suppressing })
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,22 @@ func TestBackup(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("the folder has %d entries, %v", len(entries), err)
 	}
+	// One at a time to one place; what a killed one left is replaced.
+	_, err = s.Backup(ctx, dest+"1", func(tx *Tx) (uint64, error) {
+		if _, err := s.Backup(ctx, dest+"1", noJobs); !errors.Is(err, ErrLocked) {
+			t.Errorf("a second backup to one place meanwhile: %v", err)
+		}
+		return 100, nil
+	})
+	if err := errors.Join(err, os.Rename(dest+"1", filepath.Join(filepath.Dir(dest), "."+filepath.Base(dest)+"1.partial"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Backup(ctx, dest+"1", noJobs); err != nil {
+		t.Errorf("after a killed one: %v", err)
+	}
+	if err := os.Remove(dest + "1"); err != nil {
+		t.Error(err)
+	}
 	// Stopped halfway it leaves nothing.
 	stopped, cancel := context.WithCancel(ctx)
 	_, err = s.Backup(stopped, dest+"2", func(tx *Tx) (uint64, error) { cancel(); return 100, nil })

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // minSearched is the length from which an ID is searched in the raw file: shorter ones are found by chance.
@@ -15,8 +16,10 @@ const minSearched = 8
 type searcher struct {
 	ids    packedIDs
 	byHead map[uint64][]uint32 // IDs by their first bytes
-	filter []uint64            // of hashes of these: nearly all places need no more than a look at one bit
-	longer int                 // bytes of the longest, less 1
+	// lengths has those of the IDs that share their first bytes with many others, ascending; such IDs are sorted.
+	lengths map[uint64][]int
+	filter  []uint64 // of hashes of these: nearly all places need no more than a look at one bit
+	longer  int      // bytes of the longest, less 1
 }
 
 const (
@@ -24,6 +27,8 @@ const (
 	searchChunk = 1 << 20
 	// searchPlaces is how many places are kept to be explained; there are more only if very much is wrong.
 	searchPlaces = 100_000
+	// crowded is how many IDs with the same first bytes are compared one by one.
+	crowded = 16
 )
 
 func newSearcher() *searcher {
@@ -42,6 +47,46 @@ func (s *searcher) add(id []byte) {
 	s.longer = max(s.longer, len(id)-1)
 }
 
+// sortCrowded prepares for IDs such as customer-1 to customer-999999, which all begin with the same bytes.
+func (s *searcher) sortCrowded() {
+	s.lengths = make(map[uint64][]int)
+	for head, ids := range s.byHead {
+		if len(ids) <= crowded {
+			continue
+		}
+		var lengths []int
+		for _, id := range ids {
+			lengths = append(lengths, len(s.ids.at(int(id))))
+		}
+		slices.Sort(lengths)
+		s.lengths[head] = slices.Clone(slices.Compact(lengths))
+		slices.SortFunc(ids, func(a, b uint32) int { return bytes.Compare(s.ids.at(int(a)), s.ids.at(int(b))) })
+	}
+}
+
+// match appends the IDs that b begins with to out. head are its first bytes.
+func (s *searcher) match(out []uint32, head uint64, b []byte) []uint32 {
+	ids := s.byHead[head]
+	if len(ids) <= crowded {
+		for _, id := range ids {
+			if bytes.HasPrefix(b, s.ids.at(int(id))) {
+				out = append(out, id)
+			}
+		}
+		return out
+	}
+	for _, n := range s.lengths[head] {
+		if n > len(b) {
+			break
+		}
+		i, _ := slices.BinarySearchFunc(ids, b[:n], func(id uint32, b []byte) int { return bytes.Compare(s.ids.at(int(id)), b) })
+		for ; i < len(ids) && bytes.Equal(s.ids.at(int(ids[i])), b[:n]); i++ {
+			out = append(out, ids[i])
+		}
+	}
+	return out
+}
+
 // place is where an ID lies in a file.
 type place struct {
 	off int64
@@ -54,6 +99,8 @@ func (s *searcher) find(ctx context.Context, f io.ReaderAt, size int64) (places 
 	if s.ids.len() == 0 {
 		return nil, 0, nil
 	}
+	s.sortCrowded()
+	var ids []uint32
 	buf := make([]byte, searchChunk+s.longer)
 	for off := int64(0); off < size; off += searchChunk {
 		if err := ctx.Err(); err != nil {
@@ -71,10 +118,8 @@ func (s *searcher) find(ctx context.Context, f io.ReaderAt, size int64) (places 
 			if bit := filterBit(head); s.filter[bit/64]>>(bit%64)&1 == 0 {
 				continue
 			}
-			for _, id := range s.byHead[head] {
-				if !bytes.HasPrefix(b[i:], s.ids.at(int(id))) {
-					continue
-				}
+			ids = s.match(ids[:0], head, b[i:])
+			for _, id := range ids {
 				if len(places) == searchPlaces {
 					more++
 					continue

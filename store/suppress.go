@@ -125,8 +125,11 @@ func (s *Store) Suppress(ctx context.Context, group string, job uint64, batches 
 		on = g.Suppress
 		return err
 	})
-	if err != nil || !on {
+	if err != nil {
 		return false, err
+	}
+	if !on { // though it was, perhaps, when an earlier process began to
+		return false, s.dropSuppressed(ctx, group, job)
 	}
 	err = s.Update(ctx, func(tx *Tx) error {
 		g, err := tx.Group(group)
@@ -171,14 +174,14 @@ func (s *Store) suppressUnknown(ctx context.Context, group string, job uint64, b
 // addSuppressed adds hashes, which it sorts.
 func (s *Store) addSuppressed(ctx context.Context, group string, job uint64, hashes []IDHash) error {
 	slices.SortFunc(hashes, compareHashes)
-	return s.changeSuppressed(ctx, group, hashes, func(entries []byte, of []IDHash) []byte {
+	return s.changeSuppressed(ctx, group, hashes, func(_ Group, entries []byte, of []IDHash) []byte {
 		return mergeSuppressed(entries, of, job)
 	})
 }
 
 // changeSuppressed calls change for each chunk whose range has some of the sorted hashes, with these, and stores what it
 // returns if that is longer or shorter.
-func (s *Store) changeSuppressed(ctx context.Context, group string, hashes []IDHash, change func(entries []byte, of []IDHash) []byte) error {
+func (s *Store) changeSuppressed(ctx context.Context, group string, hashes []IDHash, change func(g Group, entries []byte, of []IDHash) []byte) error {
 	for len(hashes) > 0 {
 		rest := hashes
 		err := s.Update(ctx, func(tx *Tx) error {
@@ -199,7 +202,7 @@ func (s *Store) changeSuppressed(ctx context.Context, group string, hashes []IDH
 				if c.up > 0 {
 					n, _ = slices.BinarySearchFunc(rest, c.up, func(h IDHash, up uint64) int { return cmp.Compare(h.prefix(), up) })
 				}
-				if changed := change(c.entries, rest[:n]); len(changed) != len(c.entries) {
+				if changed := change(g, c.entries, rest[:n]); len(changed) != len(c.entries) {
 					if err := tx.putSuppressed(g.ID, c.low, changed); err != nil {
 						return err
 					}
@@ -239,7 +242,7 @@ func (s *Store) dropSuppressed(ctx context.Context, group string, job uint64) er
 	if err != nil || !pending {
 		return err
 	}
-	if _, err := s.filterSuppressed(ctx, group, func(of uint64) bool { return of != job }); err != nil {
+	if _, err := s.filterSuppressed(ctx, group, func(_ Group, of uint64) bool { return of != job }); err != nil {
 		return err
 	}
 	return s.Update(ctx, func(tx *Tx) error {
@@ -252,7 +255,7 @@ func (s *Store) dropSuppressed(ctx context.Context, group string, job uint64) er
 }
 
 // filterSuppressed keeps the entries of those jobs that keep says, and returns how many it removed.
-func (s *Store) filterSuppressed(ctx context.Context, group string, keep func(job uint64) bool) (removed int64, err error) {
+func (s *Store) filterSuppressed(ctx context.Context, group string, keep func(g Group, job uint64) bool) (removed int64, err error) {
 	next := uint64(0)
 	for done := false; !done; {
 		n := int64(0)
@@ -270,7 +273,7 @@ func (s *Store) filterSuppressed(ctx context.Context, group string, keep func(jo
 				}
 				var left []byte
 				for e := c.entries; len(e) > 0; e = e[suppressedSize:] {
-					if keep(uint64At(e[16:])) {
+					if keep(g, uint64At(e[16:])) {
 						left = append(left, e[:suppressedSize]...)
 					} else {
 						n++
@@ -360,17 +363,19 @@ func (s *Store) Suppressed(ctx context.Context, group string) (byJob map[uint64]
 	return byJob, nil
 }
 
-// LiftSuppression lets n users come back by imports, and returns how many of them were suppressed.
+// LiftSuppression lets n users come back by imports, and returns how many of them were suppressed. A job between [Store.Suppress]
+// and [Store.Tombstone] isn't to run meanwhile: it would count on those whom an earlier one suppressed.
 func (s *Store) LiftSuppression(ctx context.Context, group string, n int, at func(int) []byte) (lifted int64, err error) {
 	hashes, err := s.HashIDs(group, n, at)
 	if err != nil {
 		return 0, err
 	}
 	slices.SortFunc(hashes, compareHashes)
-	err = s.changeSuppressed(ctx, group, slices.Compact(hashes), func(entries []byte, of []IDHash) []byte {
+	err = s.changeSuppressed(ctx, group, slices.Compact(hashes), func(g Group, entries []byte, of []IDHash) []byte {
 		var left []byte
 		for ; len(entries) > 0; entries = entries[suppressedSize:] {
-			if _, found := slices.BinarySearchFunc(of, IDHash(entries), compareHashes); found {
+			_, found := slices.BinarySearchFunc(of, IDHash(entries), compareHashes)
+			if found && uint64At(entries[16:]) != g.Suppressing { // which don't count yet: of a job that was stopped
 				lifted++
 			} else {
 				left = append(left, entries[:suppressedSize]...)
@@ -381,7 +386,7 @@ func (s *Store) LiftSuppression(ctx context.Context, group string, n int, at fun
 	return lifted, err
 }
 
-// LiftAllSuppression lets everybody come back, and returns how many users were suppressed.
+// LiftAllSuppression lets everybody come back, and returns how many users were suppressed; see [Store.LiftSuppression].
 func (s *Store) LiftAllSuppression(ctx context.Context, group string) (lifted int64, err error) {
-	return s.filterSuppressed(ctx, group, func(uint64) bool { return false })
+	return s.filterSuppressed(ctx, group, func(g Group, job uint64) bool { return job == g.Suppressing })
 }

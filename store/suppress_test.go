@@ -206,3 +206,58 @@ func TestKey(t *testing.T) {
 		}
 	}
 }
+
+// TestStoppedSuppression: what a job that was stopped has suppressed so far neither counts nor can be lifted, and goes when
+// suppression is off by the time that the job goes on.
+func TestStoppedSuppression(t *testing.T) {
+	ctx := context.Background()
+	s := testStore(t, Options{})
+	createGroup(t, s, "shop")
+	set := func(on bool) {
+		t.Helper()
+		if err := s.Update(ctx, func(tx *Tx) error { return tx.SetSuppression("shop", on) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := []int{1, 2, 3}
+	suppress := func(job uint64, batches uint32, want bool) {
+		t.Helper()
+		if on, err := s.Suppress(ctx, "shop", job, batches); err != nil || on != want {
+			t.Fatalf("suppressed: %t, %v", on, err)
+		}
+	}
+	end := func(job uint64, batches uint32, want ...int) {
+		t.Helper()
+		if err := s.Tombstone(ctx, "shop", job, batches, func(*Tx, Deleted) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if got := suppressedIDs(t, s, 9); !slices.Equal(got, want) {
+			t.Errorf("after job %d %v are suppressed, want %v", job, got, want)
+		}
+	}
+	lifted := func(want int64) {
+		t.Helper()
+		n, err := s.LiftSuppression(ctx, "shop", len(list), func(i int) []byte { return numbered(list[i]) })
+		if err != nil || n != want {
+			t.Errorf("lifted %d, want %d: %v", n, want, err)
+		}
+	}
+	set(true)
+	n := stageList(t, s, 1, list)
+	suppress(1, n, true)
+	lifted(0)
+	if all, err := s.LiftAllSuppression(ctx, "shop"); err != nil || all != 0 {
+		t.Errorf("lifted %d: %v", all, err)
+	}
+	end(1, n, list...)
+	lifted(3)
+
+	n = stageList(t, s, 2, list)
+	suppress(2, n, true)
+	set(false)
+	suppress(2, n, false)
+	end(2, n)
+	if by, err := s.Suppressed(ctx, "shop"); err != nil || len(by) > 0 {
+		t.Errorf("suppressed by job: %v, %v", by, err)
+	}
+}

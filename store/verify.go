@@ -28,7 +28,7 @@ type VerifyReport struct {
 	Bytes    int64 // of the file
 
 	// Living counts places where the bytes of an ID are part of a value that belongs to somebody or something else: of
-	// another user's ID, of an item's, of a living row, of a user in another group who has the same ID.
+	// another user's ID, also of one in another group, of an item's, of a living row.
 	Living int64
 	// Found counts what shouldn't be there, and Findings says where, at most maxFindings times.
 	Found    int64
@@ -119,11 +119,11 @@ func (s *Store) VerifyAbsent(ctx context.Context, group string, n int, at func(i
 	r.IDs += int64(len(v.listed))
 	r.Searched += int64(v.search.ids.len())
 	err := s.View(ctx, func(tx *Tx) error {
-		v.tx = tx
 		g, err := tx.Group(group)
 		if err != nil {
 			return err
 		}
+		v.tx, v.group = tx, g.ID
 		return v.run(g)
 	})
 	if err != nil {
@@ -136,14 +136,14 @@ func (s *Store) VerifyAbsent(ctx context.Context, group string, n int, at func(i
 type verifier struct {
 	ctx    context.Context
 	tx     *Tx
-	group  uint32
+	group  uint32 // whose users they are
 	r      *VerifyReport
 	listed map[string]bool
 	search *searcher
 }
 
 func (v *verifier) run(g Group) error {
-	v.group = g.ID
+	v.r.Entries, v.r.Blocks = 0, 0 // the same ones for the next IDs
 	users, err := v.dictionary(dictID{g.ID, dictUsers})
 	if err != nil {
 		return err
@@ -364,12 +364,12 @@ func (v *verifier) mapValues(m *fileMap) error {
 			return err
 		}
 	}
-	// Of a dictionary: the bytes of one ID are another's, or an item's, or of a user of another group, who has nothing to do
-	// with a listed one of the same ID; but never a listed user's own.
+	// Of a dictionary: the bytes of one ID are another's, an item's, or those of a user of another group, but never a listed
+	// user's own.
 	err := v.tx.b.Bucket(bucketReverse).ForEach(func(k, value []byte) error {
 		d := dictID{uint32At(k, 0), dictKind(k[4])}
 		val := mapped{what: "in an entry of " + d.String(), living: true}
-		if d == (dictID{v.group, dictUsers}) {
+		if d.kind == dictUsers && d.group == v.group {
 			val.owned = v.listedIn(value)
 		}
 		m.add(value, size, val)

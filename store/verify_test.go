@@ -17,10 +17,16 @@ func TestSearcher(t *testing.T) {
 	}
 	s := newSearcher()
 	var ids [][]byte
-	for range 60 {
+	for k := range 60 {
 		id := make([]byte, minSearched+r.IntN(30))
 		for i := range id {
 			id[i] = "ab"[r.IntN(2)]
+		}
+		if k >= 35 { // too many with the same first bytes to be compared one by one, some of them twice
+			copy(id, "abababab")
+			if k%5 == 0 {
+				id = ids[k-1]
+			}
 		}
 		ids = append(ids, id)
 		s.add(id)
@@ -47,6 +53,26 @@ func TestSearcher(t *testing.T) {
 	}
 	if _, _, err := s.find(t.Context(), bytes.NewReader(data), int64(len(data))+1); err == nil {
 		t.Error("a file that is too short is no error")
+	}
+}
+
+// TestSearcherCrowded: IDs that all begin with the same bytes don't make the search quadratic, which wouldn't end.
+func TestSearcherCrowded(t *testing.T) {
+	const n = 400_000
+	s := newSearcher()
+	var data []byte
+	for i := range n {
+		id := fmt.Appendf(nil, "customer-%d", i)
+		s.add(id)
+		data = append(append(data, id...), 0)
+	}
+	places, more, err := s.find(t.Context(), bytes.NewReader(data), int64(len(data)))
+	want := 0 // customer-1 is in customer-12 too
+	for i := range n {
+		want += len(fmt.Sprint(i))
+	}
+	if err != nil || len(places)+int(more) != want {
+		t.Errorf("%d places and %d more, want %d: %v", len(places), more, want, err)
 	}
 }
 

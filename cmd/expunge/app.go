@@ -114,7 +114,7 @@ Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 th
 	flags.StringVar(&a.logLevel, "log-level", "error", "log to stderr from this level on: debug, info, warn or error")
 	must(root.RegisterFlagCompletionFunc("log-level", fixed("debug", "info", "warn", "error")))
 	root.AddCommand(a.quickstartCmd(), a.generateCmd(), a.benchCmd(), a.importCmd(), a.deleteCmd(), a.jobsCmd(), a.jobCmd(), a.scanCmd(),
-		a.statCmd(), a.checkCmd(), a.verifyCmd(), a.suppressCmd(), a.backupCmd())
+		a.statCmd(), a.checkCmd(), a.verifyCmd(), a.ledgerCmd(), a.suppressCmd(), a.backupCmd())
 	return root
 }
 
@@ -158,11 +158,11 @@ func (a *app) key() ([]byte, error) {
 	}
 	key, err := os.ReadFile(a.keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read --key-file: %w", err)
+		return nil, nextStep(fmt.Errorf("read key: %w", err), "Check --key-file, or %s.", keyVariable)
 	}
 	key = bytes.TrimRight(key, "\r\n")
 	if len(key) < 16 {
-		return nil, nextStep(errors.New("the key in --key-file has less than 16 bytes"), "Make one: openssl rand -hex 32 >key")
+		return nil, nextStep(fmt.Errorf("the key in %s has less than 16 bytes", a.keyFile), "Make one for a new store: openssl rand -hex 32 >key")
 	}
 	return key, nil
 }

@@ -17,9 +17,10 @@ func (a *app) backupCmd() *cobra.Command {
 		Short: "Copy what is live into a new store",
 		Long: `Write a store of its own to DEST, which must not exist: the live rows, the jobs, the ledger and the suppressed users.
 No byte of what was deleted is in it, as it would be in a copy of the file that was made while the store was in use.
-The store is only read. Jobs that were under way go on in the copy when it is first written.
+The store is only read, and its key isn't needed. Jobs that were under way go on in the copy when it is first written.
 
-A backup is out of reach of later deletions. Delete it when it is old, or replay the lists against it.`,
+A backup is out of reach of later deletions. Delete it when it is old, or run the lists against it. One that is killed
+leaves a file whose name begins with a dot and ends in .partial: delete it, or back up to the same DEST again.`,
 		Example: "  expunge backup --store shop.expunge shop-2026-11.expunge",
 		Args:    oneArg("DEST (the file to write)"),
 		RunE: a.command(func(ctx context.Context, args []string) error {
@@ -30,8 +31,8 @@ A backup is out of reach of later deletions. Delete it when it is old, or replay
 					return err
 				})
 			})
-			if errors.Is(err, fs.ErrExist) {
-				return nextStep(err, "Nothing was written.")
+			if errors.Is(err, fs.ErrNotExist) && a.storeExists() {
+				return nextStep(err, "Make the folder of DEST first, or give another one.")
 			}
 			if err != nil {
 				return err

@@ -89,7 +89,7 @@ func (a *app) bench(ctx context.Context, b benching) (err error) {
 		return err
 	}
 	if b.htmlFile != "" {
-		if err := writeReport(b.htmlFile, result); err != nil {
+		if err := writeFile(b.htmlFile, result.WriteHTML); err != nil {
 			return err
 		}
 		a.status.printf("The page with charts is %s\n", b.htmlFile)
@@ -98,12 +98,4 @@ func (a *app) bench(ctx context.Context, b benching) (err error) {
 		return result.WriteJSON(a.stdout)
 	}
 	return result.WriteText(a.stdout)
-}
-
-func writeReport(path string, r bench.Result) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.WriteHTML(f), f.Close())
 }

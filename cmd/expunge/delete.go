@@ -58,7 +58,7 @@ func (a *app) delete(ctx context.Context, o deletion) error {
 		return err
 	}
 	var job engine.Job
-	err = a.write(ctx, false, func(e *engine.Engine) error {
+	err = a.write(ctx, func(e *engine.Engine) error {
 		group, err := e.DatasetGroup(ctx, o.group)
 		if err != nil {
 			return a.groupError(err)
@@ -94,12 +94,12 @@ func (a *app) endJob(job engine.Job, err error, command string) error {
 			err = nextStep(err, "Nothing was imported. When that is put right, run it again with another --job-name or none.")
 		}
 		if a.json {
-			err = errors.Join(err, a.printJob(job))
+			err = errors.Join(err, a.printJob(job, nil))
 		}
 		return err
 	}
 	if job.Status.Terminal() {
-		return errors.Join(err, a.printJob(job))
+		return errors.Join(err, a.printJob(job, nil))
 	}
 	return err
 }

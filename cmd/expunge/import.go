@@ -17,7 +17,7 @@ import (
 
 func (a *app) importCmd() *cobra.Command {
 	var o importing
-	var dataset, mode string
+	var dataset, mode, codec string
 	cmd := &cobra.Command{
 		Use:   "import --store FILE --group NAME --dataset TYPE SOURCE",
 		Short: "Import users, items or interactions from CSV",
@@ -44,6 +44,10 @@ written; the same command with its --job-name goes on with it as well.`,
 			if o.mode != engine.ImportFull && o.mode != engine.ImportIncremental {
 				return usagef("--mode is %q; give full or incremental", mode)
 			}
+			o.codec = engine.Codec(codec)
+			if !slices.Contains([]engine.Codec{"", engine.CodecPacked, engine.CodecNone}, o.codec) {
+				return usagef("--codec is %q; give packed or none", codec)
+			}
 			o.source = args[0]
 			return a.importData(ctx, o)
 		}),
@@ -56,11 +60,14 @@ written; the same command with its --job-name goes on with it as well.`,
 	must(cmd.RegisterFlagCompletionFunc("mode", fixed("full", "incremental")))
 	cmd.Flags().StringVar(&o.name, "job-name", "", "name of the job; one is made if none is given")
 	must(cmd.RegisterFlagCompletionFunc("job-name", cobra.NoFileCompletions))
+	cmd.Flags().StringVar(&codec, "codec", "", "how a new store keeps rows: packed, or none for plain bytes, which any tool can search (default packed)")
+	must(cmd.RegisterFlagCompletionFunc("codec", fixed("packed", "none")))
 	return cmd
 }
 
 type importing struct {
 	group, name, schema, source string
+	codec                       engine.Codec
 	dataset                     engine.DatasetType
 	mode                        engine.ImportMode
 }
@@ -94,7 +101,10 @@ func (a *app) importJob(ctx context.Context, o importing) (job engine.Job, err e
 			return job, err
 		}
 	}
-	err = a.write(ctx, true, func(e *engine.Engine) error {
+	err = a.create(ctx, o.codec, func(e *engine.Engine) error {
+		if has := e.Info().Codec; o.codec != "" && o.codec != has {
+			return nextStep(fmt.Errorf("--codec is %s and the store's is %s, which it keeps", o.codec, has), "Leave out --codec, or import into a new store.")
+		}
 		// The group may be missing yet, and then no job of it exists either.
 		group, err := e.DatasetGroup(ctx, o.group)
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {

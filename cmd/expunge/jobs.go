@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -90,13 +91,18 @@ func (a *app) printJobs(jobs []engine.Job) error {
 }
 
 func (a *app) jobCmd() *cobra.Command {
+	var html string
 	cmd := &cobra.Command{
-		Use:   "job --store FILE NAME|ARN",
+		Use:   "job --store FILE NAME|ARN [--html FILE]",
 		Short: "Show everything about one job",
 		Long: `Show everything about one job, given by its name or ARN. A deletion and an import job may have the same
-name; then the ARN tells them apart. It only reads.`,
+name; then the ARN tells them apart. It only reads.
+
+A COMPLETED deletion job has a receipt: the digest of its list, the time of each step, what was checked and overwritten,
+and its place in the ledger. --html writes it as one page to print or to file.`,
 		Example: `  expunge job --store shop.expunge forget-2024-06
-  expunge job --store shop.expunge --json arn:aws:personalize:us-east-1:000000000000:data-deletion-job/forget-2024-06`,
+  expunge job --store shop.expunge --json arn:aws:personalize:us-east-1:000000000000:data-deletion-job/forget-2024-06
+  expunge job --store shop.expunge --html forget-2024-06.html forget-2024-06`,
 		Args: oneArg("the job's name or ARN"),
 		RunE: a.command(func(ctx context.Context, args []string) error {
 			return a.read(ctx, func(e *engine.Engine) error {
@@ -104,13 +110,41 @@ name; then the ARN tells them apart. It only reads.`,
 				if err != nil {
 					return err
 				}
-				return a.printJob(job)
+				receipt, err := findReceipt(ctx, e, job)
+				if err != nil {
+					return err
+				}
+				if html != "" {
+					if receipt == nil {
+						return nextStep(fmt.Errorf("%s %s is %s and has no receipt", kindOf(job), job.Name, job.Status),
+							"Only a deletion job that is %s has one. See which there are: expunge ledger show --store %s", engine.StatusCompleted, quote(a.store))
+					}
+					err := writeFile(html, func(w io.Writer) error { return writeReceipt(w, *receipt) })
+					if err != nil {
+						return err
+					}
+					a.status.printf("The receipt as a page is %s\n", html)
+				}
+				return a.printJob(job, receipt)
 			})
 		}),
 		ValidArgsFunction: a.fromStore(jobNames),
 	}
 	a.storeFlag(cmd)
+	cmd.Flags().StringVar(&html, "html", "", "write the receipt as a page to this file, and replace it if it is there")
 	return cmd
+}
+
+// findReceipt returns the receipt of a job, or nil if it has none.
+func findReceipt(ctx context.Context, e *engine.Engine, job engine.Job) (*engine.LedgerEntry, error) {
+	if job.Kind != engine.KindDeletion || job.Status != engine.StatusCompleted {
+		return nil, nil
+	}
+	receipt, err := e.Receipt(ctx, job.ARN)
+	if err != nil {
+		return nil, fmt.Errorf("read receipt: %w", err)
+	}
+	return &receipt, nil
 }
 
 // findJob looks among the jobs of both kinds.

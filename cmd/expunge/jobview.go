@@ -29,6 +29,7 @@ type jobJSON struct {
 	StatusReason        string       `json:"statusReason,omitempty"`
 	DeletionCounts      *listCounts  `json:"deletionCounts,omitempty"`
 	ImportCounts        *importCount `json:"importCounts,omitempty"`
+	receiptJSON
 }
 
 type sourceJSON struct {
@@ -99,10 +100,14 @@ func kindOf(j engine.Job) string {
 	return "deletion job"
 }
 
-// printJob writes everything about a job.
-func (a *app) printJob(j engine.Job) error {
+// printJob writes everything about a job, with its receipt if it has one.
+func (a *app) printJob(j engine.Job, receipt *engine.LedgerEntry) error {
 	if a.json {
-		return a.printJSON(viewJob(j))
+		view := viewJob(j)
+		if receipt != nil {
+			view.receiptJSON = receiptJSON{receipt.Digest(), receipt.Line}
+		}
+		return a.printJSON(view)
 	}
 	group := groupOf(j)
 	if t := typeOf(j); t != "" {
@@ -119,20 +124,24 @@ func (a *app) printJob(j engine.Job) error {
 	if j.Status.Terminal() {
 		ended = fmt.Sprintf("%s, after %v", moment(j.Updated), j.Updated.Sub(j.Created).Round(10*time.Millisecond))
 	}
-	return a.print(pairs(
-		[2]string{"Job", j.Name},
-		[2]string{"Kind", kind},
-		[2]string{"ARN", j.ARN},
-		[2]string{"Group", group},
-		[2]string{"Source", j.Source},
-		[2]string{"Role", j.RoleARN},
-		[2]string{"Status", status},
-		[2]string{"Reason", j.FailureReason},
-		[2]string{"Created", moment(j.Created)},
-		[2]string{"Ended", ended},
-		[2]string{"List", listText(j)},
-		[2]string{"Rows", rowsText(j)},
-	))
+	rows := [][2]string{
+		{"Job", j.Name},
+		{"Kind", kind},
+		{"ARN", j.ARN},
+		{"Group", group},
+		{"Source", j.Source},
+		{"Role", j.RoleARN},
+		{"Status", status},
+		{"Reason", j.FailureReason},
+		{"Created", moment(j.Created)},
+		{"Ended", ended},
+		{"List", listText(j)},
+		{"Rows", rowsText(j)},
+	}
+	if receipt != nil {
+		rows = append(rows, receiptPairs(*receipt)...)
+	}
+	return a.print(pairs(rows...))
 }
 
 // listText says what a deletion found on its list.

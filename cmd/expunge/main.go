@@ -4,8 +4,8 @@
 // progress, messages and logs to stderr, so that stdout can be piped. The exit status is 0 when the work is done, 1 when
 // a job or a check failed, and 2 for wrong usage.
 //
-// Only generate, import, delete and quickstart write; what they were stopped at goes on when the store is next opened
-// by import or delete. The other commands open the store read-only and leave its file as it was, byte for byte.
+// Only import, delete, suppress (but for its list) and quickstart write to a store; what they were stopped at goes on when
+// the store is next opened by one of them. The other commands open it read-only and leave its file as it was, byte for byte.
 package main
 
 import (

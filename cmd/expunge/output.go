@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +32,31 @@ func (a *app) print(text string) error {
 		return fmt.Errorf("write result: %w", err)
 	}
 	return nil
+}
+
+// writeFile writes a file that has its name only once it is whole. It replaces one that is there, but not a device or a
+// pipe.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("write %s: it is there and not a file; give another name", path)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".expunge-*")
+	if err != nil {
+		return nextStep(fmt.Errorf("write %s: %w", path, err), "Make the folder first, or give another one.")
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	err = write(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // count writes a number with thousands separators.

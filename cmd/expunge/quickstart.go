@@ -184,7 +184,7 @@ func (q *quickstart) forget(ctx context.Context) error {
 		return err
 	}
 	var job engine.Job
-	err = q.write(ctx, false, func(e *engine.Engine) (err error) {
+	err = q.write(ctx, func(e *engine.Engine) (err error) {
 		job, err = q.runJob(ctx, e, engine.Job{}, false, func() (engine.Job, error) {
 			return e.CreateDataDeletionJob(ctx, engine.NewDataDeletionJob{Name: "quickstart", Group: quickstartGroup, Source: q.list})
 		})

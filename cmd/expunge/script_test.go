@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -38,6 +39,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"flip": flip, "truncate": truncate, "lines": lines, "invalid": invalid, "waitlocked": waitLocked, "status": exitStatus, "sorted": sorted,
+			"digests": digests,
 		},
 	})
 }
@@ -112,6 +114,15 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	other := []byte(args[1])
 	other[0] ^= 1
 	ts.Check(os.WriteFile(path, bytes.ReplaceAll(b, []byte(args[1]), other), 0o600))
+}
+
+// digests FILE: sets FIRST and HEAD to the digests of the first and the last line of an exported ledger, and OTHER to one
+// that no line has.
+func digests(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSuffix(ts.ReadFile(args[0]), "\n"), "\n")
+	for name, text := range map[string]string{"FIRST": lines[0], "HEAD": lines[len(lines)-1], "OTHER": ""} {
+		ts.Setenv(name, fmt.Sprintf("%x", sha256.Sum256([]byte(text))))
+	}
 }
 
 // truncate FILE: keeps its first three pages. The end of a small store is allocated ahead and holds nothing.

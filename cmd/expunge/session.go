@@ -25,18 +25,22 @@ func (a *app) read(ctx context.Context, do func(*engine.Engine) error) (err erro
 	return do(e)
 }
 
-// write runs do on the store, opened for writing and made if create is set and it is missing. What an earlier process
-// left unfinished goes on meanwhile.
-func (a *app) write(ctx context.Context, create bool, do func(*engine.Engine) error) (err error) {
-	if !create && !a.storeExists() { // a mistyped path mustn't leave an empty store behind
+// write runs do on the store, opened for writing. What an earlier process left unfinished goes on meanwhile.
+func (a *app) write(ctx context.Context, do func(*engine.Engine) error) error {
+	if !a.storeExists() { // a mistyped path mustn't leave an empty store behind
 		return a.openError(fs.ErrNotExist)
 	}
+	return a.create(ctx, "", do)
+}
+
+// create is write that makes the store, with a codec, if it is missing.
+func (a *app) create(ctx context.Context, codec engine.Codec, do func(*engine.Engine) error) (err error) {
 	key, err := a.key()
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(ctx, a.store, engine.Options{IDKey: key, Logger: a.log})
-	if create && errors.Is(err, fs.ErrNotExist) {
+	e, err := engine.Open(ctx, a.store, engine.Options{Codec: codec, IDKey: key, Logger: a.log})
+	if errors.Is(err, fs.ErrNotExist) {
 		return nextStep(err, "Make the folder first, or give another --store.")
 	}
 	if err != nil {

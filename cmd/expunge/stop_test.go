@@ -127,6 +127,14 @@ func TestInterrupted(t *testing.T) {
 				t.Fatalf("no unfinished job:\n%s", out)
 			}
 			expect(t, exitDone, "delete", "--store", store, "--group", "shop", "--dry-run", list)
+			if _, stderr := expect(t, exitFailed, "verify", "--store", store, "--absent", list); !strings.Contains(stderr, "unfinished jobs: let them end") {
+				t.Errorf("%s", stderr)
+			}
+			if _, stderr := expect(t, exitFailed, "job", "--store", store, "june", "--html", store+".html"); !strings.Contains(stderr, "has no receipt") {
+				t.Errorf("%s", stderr)
+			}
+			backup := filepath.Join(t.TempDir(), "backup.expunge")
+			expect(t, exitDone, "backup", "--store", store, backup)
 			after, err := os.ReadFile(store)
 			if err != nil {
 				t.Fatal(err)
@@ -134,6 +142,13 @@ func TestInterrupted(t *testing.T) {
 			if !bytes.Equal(before, after) {
 				t.Error("a command that only reads changed the store")
 			}
+
+			// In the backup it goes on with whatever writes next.
+			if _, stderr := expect(t, exitDone, "suppress", "on", "--store", backup, "--group", "shop"); !strings.Contains(stderr, "Finishing deletion job june") {
+				t.Errorf("%s", stderr)
+			}
+			expect(t, exitDone, "verify", "--store", backup, "--absent", list)
+			expect(t, exitDone, "ledger", "verify", "--store", backup)
 
 			// The same command goes on with it, and only with it.
 			out, stderr = expect(t, exitDone, command...)

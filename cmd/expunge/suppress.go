@@ -21,6 +21,7 @@ their rows are skipped, and counted in the import's report. Users are kept by ke
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return usagef("give one of on, off, list and lift") },
 	}
+	cmd.FParseErrWhitelist.UnknownFlags = true // so that a missing or unknown one is reported and not its flags
 	cmd.AddCommand(a.suppressSetCmd("on", true, "Keep the users of later deletions out of later imports"),
 		a.suppressSetCmd("off", false, "Let imports bring back deleted users; those who are suppressed are kept for when it is on again"),
 		a.suppressListCmd(), a.suppressLiftCmd())
@@ -34,7 +35,10 @@ func (a *app) suppressSetCmd(use string, on bool, short string) *cobra.Command {
 		Example: "  expunge suppress " + use + " --store shop.expunge --group shop",
 		Args:    cobra.NoArgs,
 		RunE: a.command(func(ctx context.Context, _ []string) error {
-			return a.write(ctx, false, func(e *engine.Engine) error {
+			return a.write(ctx, func(e *engine.Engine) error {
+				if err := a.finishOthers(ctx, e, 0); err != nil {
+					return err
+				}
 				if err := e.SetSuppression(ctx, group, on); err != nil {
 					return a.groupError(err)
 				}
@@ -119,7 +123,10 @@ header USER_ID, or a folder of them. With a bad line in it nobody is let back.`,
 				return usagef("give a list of users, or --all")
 			}
 			var lifted int64
-			err := a.write(ctx, false, func(e *engine.Engine) (err error) {
+			err := a.write(ctx, func(e *engine.Engine) (err error) {
+				if err := a.finishOthers(ctx, e, 0); err != nil {
+					return err
+				}
 				if all {
 					lifted, err = e.LiftAllSuppression(ctx, group)
 				} else {

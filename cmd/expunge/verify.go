@@ -26,6 +26,9 @@ The exit status is 1 if anything is found. The file stays the same, byte for byt
   expunge verify --store shop.expunge --group shop --absent forget.csv`,
 		Args: cobra.NoArgs,
 		RunE: a.command(func(ctx context.Context, _ []string) error {
+			if v.Group != "" && v.Absent == "" {
+				return usagef("--group is for the list of --absent, which is missing")
+			}
 			var report engine.VerifyReport
 			v.Progress = func(ids int64) { a.status.show(progress{label: "Verifying, " + counted(ids, "ID") + " read"}) }
 			err := a.read(ctx, func(e *engine.Engine) error {
@@ -137,9 +140,9 @@ func verifyText(r engine.VerifyReport, list bool) string {
 		}
 		rows = append(rows,
 			[2]string{"List", counted(r.IDs, "different ID") + ": " + result},
-			[2]string{"Looked at", fmt.Sprintf("%s of dictionaries, the indexes of %s", counted(r.Entries, "entry"), counted(r.Blocks, "block"))},
+			[2]string{"Looked at", fmt.Sprintf("%s in the dictionary, the indexes of %s", counted(r.Entries, "user"), counted(r.Blocks, "block"))},
 			[2]string{"Bytes", fmt.Sprintf("%s searched for %s; %s too short to be searched", size(r.Bytes), counted(r.Searched, "ID"), count(r.IDs-r.Searched))},
-			[2]string{"Elsewhere", fmt.Sprintf("%s inside values that belong to others", counted(r.Living, "place"))})
+			[2]string{"Elsewhere", fmt.Sprintf("%s inside values that belong to others", counted(r.Living, "more place"))})
 	}
 	if r.Unfinished > 0 {
 		rows = append(rows, [2]string{"Jobs", counted(int64(r.Unfinished), "unfinished job")})
