@@ -141,7 +141,7 @@ func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit 
 
 // publish makes the layer and the new ordinals visible.
 func (im *Import) publish(ctx context.Context, tx *Tx, w *layerWriter) error {
-	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates.Load(), 0
+	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates.Load()+w.keys.repeats, 0
 	d, err := tx.Dataset(im.rec.Group, im.rec.Type)
 	if err != nil {
 		return err
