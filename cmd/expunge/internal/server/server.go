@@ -32,8 +32,9 @@ type Config struct {
 	// Store is the path of the engine's file, for its size among the metrics.
 	Store string
 	// Verifier checks signatures. nil lets every request be served, which is for loopback addresses only: requests must name
-	// one as their host then, see guard.
+	// one as their host then, or one of Hosts, see guard.
 	Verifier personalize.Verifier
+	Hosts    []string
 	// Page is what a browser gets. It looks at the token, and at Host and Origin, itself.
 	Page http.Handler
 	// Token has to come with requests for our own endpoints, as "Authorization: Bearer TOKEN". "" lets everybody have them.
@@ -68,7 +69,7 @@ func Handler(c Config) http.Handler {
 		mux.Handle("/console/", c.Page)
 	}
 	if c.Verifier == nil {
-		return guard(mux)
+		return guard(mux, c.Hosts)
 	}
 	return mux
 }

@@ -58,8 +58,14 @@ func TestGuard(t *testing.T) {
 		{"127.0.0.1:8080", "http://127.0.0.1:9090", 403}, // another server of the machine
 		{"127.0.0.1:8080", "null", 403},
 		{"127.0.0.1:8080", "http://%zz", 403},
+		{"Expunge.example:8080", "", 200}, // one that is allowed
+		{"expunge.example", "http://expunge.example", 200},
+		{"expunge.example", "http://evil.example", 403},
+		{"[::1", "", 403},
+		{"localhost:8080:1", "", 403},
 	} {
 		config := open(t)
+		config.Hosts = []string{"expunge.example"}
 		ask := func() int {
 			r := httptest.NewRequest(http.MethodGet, "/healthz", nil)
 			r.Host = c.host
