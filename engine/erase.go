@@ -148,13 +148,8 @@ func (e *Engine) complete(ctx context.Context, ready []Receipt) error {
 			return err
 		}
 	}
-	report, err := e.store.Scrub(ctx)
-	if err != nil {
-		return err
-	}
-	erased := now()
-	e.log.Info("scrubbed", "pages", report.PagesZeroed, "bytes_written", report.BytesWritten, "bytes_punched", report.BytesPunched)
-	err = e.store.Update(ctx, func(tx *store.Tx) error {
+	report, err := e.store.ScrubThen(ctx, func(tx *store.Tx, report store.ScrubReport) error {
+		erased := now()
 		for _, r := range ready {
 			done, err := jobs.Transition(jobTx{tx.KV()}, r.Seq, StatusInProgress, StatusCompleted, now(), func(j *Job) { j.NumDeleted = &r.NumDeleted })
 			if err != nil {
@@ -173,6 +168,7 @@ func (e *Engine) complete(ctx context.Context, ready []Receipt) error {
 	if err != nil {
 		return err
 	}
+	e.log.Info("scrubbed", "pages", report.PagesZeroed, "bytes_written", report.BytesWritten, "bytes_punched", report.BytesPunched)
 	for _, r := range ready {
 		e.endProgress(r.Seq)
 	}

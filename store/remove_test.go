@@ -9,12 +9,9 @@ import (
 )
 
 // removeDataset removes a dataset and what only it needs.
-func removeDataset(t testing.TB, s *Store, group string, typ DatasetType) {
+func removeDataset(t testing.TB, s *Store, typ DatasetType) {
 	t.Helper()
-	if err := s.Update(t.Context(), func(tx *Tx) error { return tx.DeleteDataset(group, typ) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Sweep(t.Context(), group); err != nil {
+	if err := removeOf(typ)(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 }
