@@ -55,8 +55,8 @@ var reservedProperties = map[string]bool{
 }
 
 // Add adds a row. cells are the values of fields by name, as in a CSV file; those that the schema doesn't have are passed
-// over. All others, and those that are empty, come from properties, a JSON object or nothing. The error says which field or property is wrong and
-// why, and never holds a value; after it the rows are of no use.
+// over. All others, and those that are empty, come from properties, a JSON object or nothing. The error says which field or
+// property is wrong and why, and never holds a value; after it the rows are of no use.
 func (r *Rows) Add(cells map[string]string, properties []byte) error {
 	given := make([][]byte, len(r.columns))
 	set := make([]bool, len(r.columns))
