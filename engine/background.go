@@ -45,8 +45,8 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if replaced := e.takeReplaced(); more || replaced {
-		_, waitsFor, err := e.store.Clean(ctx)
-		if err != nil || waitsFor > 0 {
+		cleaned, err := e.store.Clean(ctx)
+		if err != nil || cleaned.Waits() {
 			e.setReplaced() // it is called again when a snapshot ends
 		}
 		if err != nil {

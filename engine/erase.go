@@ -89,21 +89,25 @@ func (e *Engine) released(ctx context.Context) ([]Job, error) {
 }
 
 func (e *Engine) erase(ctx context.Context, released []Job) error {
-	done, waitsFor, err := e.store.Clean(ctx)
+	cleaned, err := e.store.Clean(ctx)
 	if err != nil {
 		return err
 	}
-	e.waiting = waitsFor > 0
+	e.waiting = cleaned.Waits()
+	groups, err := e.groupIDs(ctx, released)
+	if err != nil {
+		return err
+	}
 	var ready []erased
-	var waiting []Job
-	held := make(map[string]bool) // groups with a deletion that isn't ready: those after it wait too
+	waiting := make(map[uint32][]Job) // by group: when a deletion isn't ready, those after it wait too
 	for _, j := range released {
 		cp, err := readCheckpoint(j)
 		if err != nil {
 			return err
 		}
-		if held[j.GroupARN] = held[j.GroupARN] || cp.Epoch > done; held[j.GroupARN] {
-			waiting = append(waiting, j)
+		group := groups[j.GroupARN]
+		if len(waiting[group]) > 0 || cp.Epoch > cleaned.Done(group) {
+			waiting[group] = append(waiting[group], j)
 			continue
 		}
 		if cp.Verified == nil {
@@ -119,8 +123,8 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 		}
 		ready = append(ready, erased{r, cp})
 	}
-	if len(waiting) > 0 {
-		if err := e.setReason(ctx, waiting, e.leaseReason(waitsFor)); err != nil {
+	for group, of := range waiting {
+		if err := e.setReason(ctx, of, e.leaseReason(group, cleaned.WaitsFor(group))); err != nil {
 			return err
 		}
 	}
@@ -130,9 +134,25 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 	return e.complete(ctx, ready)
 }
 
-// leaseReason says what a job waits for, in words that stay the same as long as that does; "" if it has just ended.
-func (e *Engine) leaseReason(epoch uint64) string {
-	l := e.store.Leases(epoch)
+// groupIDs returns the IDs of the groups of jobs, by ARN. A group isn't removed while it has unfinished jobs.
+func (e *Engine) groupIDs(ctx context.Context, of []Job) (map[string]uint32, error) {
+	ids := make(map[string]uint32)
+	err := e.store.View(ctx, func(tx *store.Tx) error {
+		for _, j := range of {
+			g, err := tx.Group(e.groupName(j.GroupARN))
+			if err != nil {
+				return err
+			}
+			ids[j.GroupARN] = g.ID
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// leaseReason says what a group's job waits for, in words that stay the same as long as that does; "" if it has just ended.
+func (e *Engine) leaseReason(group uint32, epoch uint64) string {
+	l := e.store.Leases(group, epoch)
 	since := l.Oldest.UTC().Format(time.RFC3339)
 	switch l.Open {
 	case 0:

@@ -147,7 +147,7 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.check(ctx); err != nil {
 		return err
 	}
-	_, _, err = b.to.Clean(ctx)
+	_, err = b.to.Clean(ctx)
 	return err
 }
 

@@ -108,9 +108,10 @@ func (tx *Tx) dropBlock(id uint64) error {
 	return nil
 }
 
-// retire leaves a block that nothing refers to any more to the snapshots older than epoch; see [Store.reclaim].
-func (tx *Tx) retire(epoch, id uint64) error {
-	return putSealed(tx.b.Bucket(bucketRetired), append(uint64Key(epoch), uint64Key(id)...), nil)
+// retire leaves a block that nothing refers to any more to the snapshots of its group older than epoch; see
+// [Store.reclaim].
+func (tx *Tx) retire(group uint32, epoch, id uint64) error {
+	return putSealed(tx.b.Bucket(bucketRetired), append(uint64Key(epoch), uint64Key(id)...), appendUint32s(nil, group))
 }
 
 // tombstone returns the dead rows of the block under a fence key, or nil.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"sync/atomic"
 
@@ -178,8 +179,9 @@ func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[u
 	err = s.Update(ctx, func(tx *Tx) error {
 		changed = nil
 		// The blocks that earlier batches replaced go now, so that later ones can use their pages: the file doesn't grow by
-		// all that is rewritten, and fewer pages are left to scrub.
-		if _, _, err := tx.reclaim(s.leases.oldest(tx.Epoch())); err != nil {
+		// all that is rewritten, and fewer pages are left to scrub. Many may be held: each batch looks at the next of them.
+		oldest, look := s.leases.epochs(tx.Epoch()), s.limits.dropPerTx
+		if _, s.cleaner.reclaimFrom, err = tx.reclaim(oldest, s.cleaner.reclaimFrom, look); err != nil {
 			return err
 		}
 		epoch := tx.nextEpoch()
@@ -194,10 +196,10 @@ func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[u
 				changed = append(changed, candidate{key: r.key, fence: r.fence, tomb: bytes.Clone(now)})
 				continue
 			}
-			if err := tx.replaceBlock(epoch, r); err != nil {
+			id := layerID{uint32At(r.key, 0), uint32At(r.key, 1)}
+			if err := tx.replaceBlock(layouts[id.dataset].group.ID, epoch, r); err != nil {
 				return err
 			}
-			id := layerID{uint32At(r.key, 0), uint32At(r.key, 1)}
 			if gone[id] == nil {
 				gone[id] = itemCounts{}
 			}
@@ -216,11 +218,11 @@ func (s *Store) replaceBatch(ctx context.Context, out []rewritten, layouts map[u
 }
 
 // replaceBlock needs no look at the fence: only compactions change a block under its key, and there is one at a time.
-func (tx *Tx) replaceBlock(epoch uint64, r rewritten) error {
+func (tx *Tx) replaceBlock(group uint32, epoch uint64, r rewritten) error {
 	if err := tx.b.Bucket(bucketTombs).Delete(r.key); err != nil {
 		return err
 	}
-	if err := tx.retire(epoch, r.fence.Block); err != nil {
+	if err := tx.retire(group, epoch, r.fence.Block); err != nil {
 		return err
 	}
 	if r.e == nil {
@@ -301,35 +303,56 @@ func (tx *Tx) discardLayer(epoch uint64, dataset, layer uint32) error {
 	return putSealed(tx.b.Bucket(bucketGarbage), appendUint32s(uint64Key(epoch), dataset, layer), nil)
 }
 
-// dropGarbage removes the layers that were discarded up to an epoch that no snapshot is older than.
-func (s *Store) dropGarbage(ctx context.Context, upTo uint64) error {
+// dropGarbage removes the layers that were discarded up to the epoch that no snapshot of their group is older than.
+func (s *Store) dropGarbage(ctx context.Context, oldest leaseEpochs) error {
 	more, err := s.hasAny(ctx, bucketGarbage)
 	if err != nil {
 		return err
 	}
 	for more {
 		err := s.Update(ctx, func(tx *Tx) error {
-			b := tx.b.Bucket(bucketGarbage)
-			k, v := b.Cursor().First()
-			if k == nil || uint64At(k) > upTo {
-				more = false
-				return nil
-			}
-			if _, err := unseal("list of discarded layers", k, v); err != nil {
+			key, err := tx.garbage(oldest)
+			if more = key != nil; err != nil || !more {
 				return err
 			}
-			key := bytes.Clone(k)
 			done, err := tx.dropLayer(uint32At(key, 2), uint32At(key, 3))
 			if err != nil || !done {
 				return err
 			}
-			return b.Delete(key)
+			return tx.b.Bucket(bucketGarbage).Delete(key)
 		})
 		if err != nil {
 			return fmt.Errorf("drop replaced rows: %w", err)
 		}
 	}
 	return nil
+}
+
+// garbage returns the key of the first of those layers, or nil.
+func (tx *Tx) garbage(oldest leaseEpochs) ([]byte, error) {
+	const what = "list of discarded layers"
+	all, err := tx.allDatasets()
+	if err != nil {
+		return nil, err
+	}
+	groups := make(map[uint32]uint32)
+	for _, d := range all {
+		groups[d.ID] = d.GroupID
+	}
+	c := tx.b.Bucket(bucketGarbage).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if _, err := unseal(what, k, v); err != nil {
+			return nil, err
+		}
+		group, ok := groups[uint32At(k, 2)]
+		if !ok {
+			return nil, &CorruptError{What: what, Problem: "the dataset of a layer is missing"}
+		}
+		if uint64At(k) <= oldest.of(group) {
+			return bytes.Clone(k), nil
+		}
+	}
+	return nil, nil
 }
 
 // dropLayer removes a layer that no snapshot sees, as much as fits a transaction, and says whether it removed the last.
@@ -374,17 +397,18 @@ func (tx *Tx) dropLayer(dataset, layer uint32) (done bool, err error) {
 	return true, nil
 }
 
-// reclaim removes the blocks that were retired up to an epoch that no snapshot is older than, and returns how many.
-func (s *Store) reclaim(ctx context.Context, upTo uint64) (int, error) {
+// reclaim removes the blocks that were retired up to the epoch that no snapshot of their group is older than, and returns
+// how many.
+func (s *Store) reclaim(ctx context.Context, oldest leaseEpochs) (int, error) {
 	total := 0
 	more, err := s.hasAny(ctx, bucketRetired)
 	if err != nil {
 		return 0, err
 	}
-	for more {
+	for from := []byte(nil); more; more = from != nil {
 		n := 0
 		err := s.Update(ctx, func(tx *Tx) (err error) {
-			n, more, err = tx.reclaim(upTo)
+			n, from, err = tx.reclaim(oldest, from, math.MaxInt)
 			return err
 		})
 		if err != nil {
@@ -395,8 +419,9 @@ func (s *Store) reclaim(ctx context.Context, upTo uint64) (int, error) {
 	return total, nil
 }
 
-// reclaim removes as many of those blocks as fit a transaction, and reports whether there may be more.
-func (tx *Tx) reclaim(upTo uint64) (n int, more bool, err error) {
+// reclaim looks at some of the retired blocks, from a key on, and removes as many of those as fit a transaction. It returns
+// the key to go on from, nil at the end.
+func (tx *Tx) reclaim(oldest leaseEpochs, from []byte, look int) (n int, next []byte, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("remove replaced blocks: %w", err)
@@ -405,21 +430,43 @@ func (tx *Tx) reclaim(upTo uint64) (n int, more bool, err error) {
 	b := tx.b.Bucket(bucketRetired)
 	var keys [][]byte
 	c := b.Cursor()
-	for k, v := c.First(); k != nil && uint64At(k) <= upTo && len(keys) < tx.s.limits.dropPerTx; k, v = c.Next() {
-		if _, err := unseal("list of retired blocks", k, v); err != nil {
-			return 0, false, err
+	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+		if look == 0 || len(keys) == tx.s.limits.dropPerTx {
+			next = bytes.Clone(k)
+			break
 		}
-		keys = append(keys, bytes.Clone(k))
+		look--
+		group, err := retiredOf(k, v)
+		if err != nil {
+			return 0, nil, err
+		}
+		if uint64At(k) <= oldest.of(group) {
+			keys = append(keys, bytes.Clone(k))
+		}
 	}
 	for _, key := range keys {
 		if err := tx.dropBlock(uint64At(key[8:])); err != nil {
-			return 0, false, err
+			return 0, nil, err
 		}
 		if err := b.Delete(key); err != nil {
-			return 0, false, err
+			return 0, nil, err
 		}
 	}
-	return len(keys), len(keys) == tx.s.limits.dropPerTx, nil
+	return len(keys), next, nil
+}
+
+// retiredOf returns the group of a retired block. Earlier versions didn't write it: their entries are of a process that
+// has ended, so no snapshot holds them, and 0 is no group's ID.
+func retiredOf(k, sealed []byte) (group uint32, err error) {
+	const what = "list of retired blocks"
+	v, err := unseal(what, k, sealed)
+	switch {
+	case err != nil || len(v) == 0:
+		return 0, err
+	case len(v) != 4:
+		return 0, &CorruptError{What: what, Problem: "can't be read"}
+	}
+	return uint32At(v, 0), nil
 }
 
 // hasAny reports whether a bucket holds a key: where there is nothing to do, no commit is made.

@@ -49,7 +49,7 @@ func TestReadersAndWriters(t *testing.T) {
 	})
 	readers.Go(func() { // the eraser
 		for ctx.Err() == nil {
-			_, _, err := s.Clean(ctx)
+			_, err := s.Clean(ctx)
 			if err == nil {
 				_, err = s.MergeLayers(ctx)
 			}
@@ -73,9 +73,8 @@ func TestReadersAndWriters(t *testing.T) {
 	readers.Wait()
 	ctx = context.Background()
 	for range 2 {
-		done, waitsFor, err := s.Clean(ctx)
-		if err != nil || waitsFor != 0 {
-			t.Errorf("clean: %d %d %v", done, waitsFor, err)
+		if cleaned, err := s.Clean(ctx); err != nil || cleaned.Waits() {
+			t.Errorf("clean: %+v %v", cleaned, err)
 		}
 	}
 	for round := range rounds {
@@ -185,7 +184,7 @@ func TestItemsOfOldSnapshots(t *testing.T) {
 				t.Fatal(err)
 			}
 			deleteUsers(t, s, "shop", 1, "first")
-			if _, _, err := s.Clean(t.Context()); err != nil { // old keeps the ID
+			if _, err := s.Clean(t.Context()); err != nil { // old keeps the ID
 				t.Fatal(err)
 			}
 			importRows(t, s, "shop", Interactions, ImportIncremental, rows("second"))
@@ -201,7 +200,7 @@ func TestItemsOfOldSnapshots(t *testing.T) {
 				importRows(t, s, "shop", Interactions, ImportFull, []row{{"third", "item", "view", nil, 3}})
 			}
 			for range 2 {
-				if _, _, err := s.Clean(t.Context()); err != nil {
+				if _, err := s.Clean(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -31,7 +31,7 @@ func smallFile(t testing.TB, codec Codec) (data []byte, want, before []string) {
 		t.Fatal(err)
 	}
 	deleteUsers(t, s, "shop", 1, inter[0][0].(string))
-	if _, _, err := s.Clean(t.Context()); err != nil { // the snapshot keeps retired blocks
+	if _, err := s.Clean(t.Context()); err != nil { // the snapshot keeps retired blocks
 		t.Fatal(err)
 	}
 	importRows(t, s, "shop", Items, ImportFull, items[1:]) // and a discarded layer
@@ -187,7 +187,7 @@ func TestFlippedWrites(t *testing.T) {
 				return
 			}
 			s.db.NoSync = true
-			_, _, _ = s.Clean(t.Context())
+			_, _ = s.Clean(t.Context())
 			_ = s.Close(t.Context())
 		}()
 	}

@@ -228,8 +228,8 @@ func (op *crashOp) endAll(t *testing.T, s *Store, rows []string) {
 	if err := s.Sweep(ctx, "shop"); !errors.Is(err, ErrNotFound) { // the group was removed
 		must(err)
 	}
-	if _, waitsFor, err := s.Clean(ctx); err != nil || waitsFor != 0 {
-		t.Errorf("clean waits for epoch %d: %v", waitsFor, err)
+	if cleaned, err := s.Clean(ctx); err != nil || cleaned.Waits() {
+		t.Errorf("clean: %+v, %v", cleaned, err)
 	}
 	if deleted {
 		for _, job := range staged {

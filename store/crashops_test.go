@@ -97,8 +97,8 @@ func crashOps() []*crashOp {
 			if err := remove(ctx, s); err != nil {
 				return err
 			}
-			if _, waitsFor, err := s.Clean(ctx); err != nil || waitsFor == 0 {
-				return fmt.Errorf("clean waits for epoch %d: %w", waitsFor, err)
+			if cleaned, err := s.Clean(ctx); err != nil || !cleaned.Waits() {
+				return fmt.Errorf("clean waits for nothing: %w", err)
 			}
 			if _, err := s.Scrub(ctx); err != nil {
 				return err
@@ -150,7 +150,7 @@ func stageAndTombstone(list []string) func(context.Context, *Store) error {
 
 // finishCrashed finishes a deletion after its tombstones.
 func finishCrashed(ctx context.Context, s *Store) error {
-	if _, _, err := s.Clean(ctx); err != nil {
+	if _, err := s.Clean(ctx); err != nil {
 		return err
 	}
 	if _, err := s.CheckGone(ctx, "shop", 9); err != nil {
@@ -166,7 +166,7 @@ func finishCrashed(ctx context.Context, s *Store) error {
 func sweepShop(ctx context.Context, s *Store) error { return s.Sweep(ctx, "shop") }
 
 func cleanAll(ctx context.Context, s *Store) error {
-	_, _, err := s.Clean(ctx)
+	_, err := s.Clean(ctx)
 	if err == nil {
 		_, err = s.Scrub(ctx)
 	}

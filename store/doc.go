@@ -23,7 +23,7 @@
 //	blocks    block -> index and data, in a bucket of its own: a bucket of one block is one run of pages, so rewriting
 //	          a block doesn't rewrite its neighbours, as it would if they shared a leaf page
 //	tombs     the same key as fences -> roaring bitmap of the block's rows that are dead but not yet gone
-//	retired   (epoch, block) of replaced blocks that a snapshot may still read
+//	retired   (epoch, block) of replaced blocks that a snapshot may still read -> their group
 //	itemrefs  (dataset, layer, 1024 ordinals) -> how many rows refer to each item
 //	garbage   layers that no snapshot taken from now on can see
 //	imports   imports in flight, to be rolled back when the file is opened after a crash
@@ -45,8 +45,9 @@
 //
 // Each commit that changes what a reader can see takes the next epoch. A [Snapshot] is a lease on one epoch: the list of
 // blocks and tombstones of that moment, read later in short bbolt transactions. What a newer epoch no longer needs (old
-// versions of blocks, dictionary entries of deleted users) is removed when no lease is older than it. A long bbolt
-// transaction in its place would pin every page that is freed meanwhile.
+// versions of blocks, dictionary entries of deleted users) is removed when no lease on its dataset group is older than it:
+// a snapshot of one group holds nothing of another. A long bbolt transaction in its place would pin every page that is
+// freed meanwhile.
 //
 // # Deleting
 //

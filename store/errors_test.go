@@ -206,7 +206,7 @@ func everyCall(s *Store) map[string]func(context.Context) error {
 		"gone":   func(ctx context.Context) error { _, err := s.CheckGone(ctx, "shop", 1); return err },
 		"update": func(ctx context.Context) error { return s.Update(ctx, none) },
 		"scrub":  func(ctx context.Context) error { _, err := s.Scrub(ctx); return err },
-		"clean":  func(ctx context.Context) error { _, _, err := s.Clean(ctx); return err },
+		"clean":  func(ctx context.Context) error { _, err := s.Clean(ctx); return err },
 		"drop":   func(ctx context.Context) error { return s.DropStaged(ctx, 1, nil) },
 		"import": func(ctx context.Context) error { _, err := s.BeginImport(ctx, "shop", Users, ImportFull); return err },
 		"stage": func(ctx context.Context) error {
@@ -331,7 +331,7 @@ func deleteWhenFull(t *testing.T, s *Store, before []string) {
 	want := before
 	if err == nil {
 		want = slices.DeleteFunc(slices.Clone(before), func(r string) bool { return bytes.HasPrefix([]byte(r), id) })
-		if _, _, err := s.Clean(t.Context()); err != nil && !errors.Is(err, ErrFull) {
+		if _, err := s.Clean(t.Context()); err != nil && !errors.Is(err, ErrFull) {
 			t.Error(err)
 		}
 	} else if !errors.Is(err, ErrFull) {

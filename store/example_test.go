@@ -58,7 +58,7 @@ func Example() {
 		fmt.Println(del.Rows[store.Users], "row deleted")
 		return nil
 	}))
-	_, _, err = s.Clean(ctx)
+	_, err = s.Clean(ctx)
 	check(err)
 	_, err = s.CheckGone(ctx, "shop", job)
 	check(err)

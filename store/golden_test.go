@@ -32,7 +32,7 @@ func TestFormat(t *testing.T) {
 	}
 	defer sn.Release()
 	deleteUsers(t, s, "shop", 1, "bob", "zoe")
-	if _, _, err := s.Clean(t.Context()); err != nil {
+	if _, err := s.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	importRows(t, s, "shop", Items, ImportFull, nil)

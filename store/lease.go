@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -30,16 +31,39 @@ func (t *leaseTable) end(sn *Snapshot) {
 	t.ended = make(chan struct{})
 }
 
-// oldest returns the least epoch that a lease is on, or newest, an epoch that was committed, if none is older. That no
-// lease is older than the result stays true, since those taken later are on newest or after it.
-func (t *leaseTable) oldest(newest uint64) uint64 {
+// leaseEpochs is what was held at one moment.
+type leaseEpochs struct {
+	newest uint64
+	oldest map[uint32]uint64 // of each group that a lease is on
+	all    []uint64          // of all leases
+}
+
+// of returns the least epoch that a lease on a group is on, or newest if none is older.
+func (l leaseEpochs) of(group uint32) uint64 {
+	if epoch, ok := l.oldest[group]; ok {
+		return min(epoch, l.newest)
+	}
+	return l.newest
+}
+
+// anyIn reports whether a lease is on an epoch in [from, to).
+func (l leaseEpochs) anyIn(from, to uint64) bool {
+	return slices.ContainsFunc(l.all, func(epoch uint64) bool { return from <= epoch && epoch < to })
+}
+
+// epochs reads the table for all groups at once; newest is an epoch that was committed. That no lease on a group is older
+// than what the result says of it stays true, since those taken later are on newest or after it.
+func (t *leaseTable) epochs(newest uint64) leaseEpochs {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	least := newest
+	l := leaseEpochs{newest: newest, oldest: make(map[uint32]uint64)}
 	for sn := range t.held {
-		least = min(least, sn.epoch)
+		if epoch, ok := l.oldest[sn.group]; !ok || sn.epoch < epoch {
+			l.oldest[sn.group] = sn.epoch
+		}
+		l.all = append(l.all, sn.epoch)
 	}
-	return least
+	return l
 }
 
 // drain waits until no lease is held.
@@ -65,13 +89,13 @@ type Leases struct {
 	Oldest time.Time // zero if none is open
 }
 
-// Leases returns the snapshots older than an epoch; see [Tx.Epoch].
-func (s *Store) Leases(before uint64) Leases {
+// Leases returns the snapshots of a group, by its ID, that are older than an epoch; see [Tx.Epoch].
+func (s *Store) Leases(group uint32, before uint64) Leases {
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
 	var l Leases
 	for sn := range s.leases.held {
-		if sn.epoch >= before {
+		if sn.group != group || sn.epoch >= before {
 			continue
 		}
 		if l.Open++; l.Oldest.IsZero() || sn.since.Before(l.Oldest) {

@@ -63,12 +63,17 @@ func (tx *Tx) putLeaving(key []byte, bm *roaring.Bitmap) error {
 	return putSealed(tx.b.Bucket(bucketLeaving), key, v)
 }
 
-// purge takes the IDs that leave out of the dictionaries, up to an epoch each for users and items that no snapshot is
-// older than. The caller has rewritten the blocks that hold users who left by then.
-func (s *Store) purge(ctx context.Context, users, items uint64) error {
+// purge takes the IDs that leave out of the dictionaries, up to the epoch that no snapshot of their group is older than;
+// users only up to rewritten, the epoch up to which the caller has rewritten the blocks that held those who left.
+func (s *Store) purge(ctx context.Context, rewritten uint64, oldest leaseEpochs) error {
 	s.pins.finding.Lock()
 	defer s.pins.finding.Unlock()
-	upTo := map[dictKind]uint64{dictUsers: users, dictItems: items}
+	upTo := func(d dictID) uint64 {
+		if d.kind == dictUsers {
+			return min(rewritten, oldest.of(d.group))
+		}
+		return oldest.of(d.group)
+	}
 	more, err := s.hasAny(ctx, bucketLeaving)
 	for err == nil && more {
 		err = s.Update(ctx, func(tx *Tx) (err error) {
@@ -84,7 +89,7 @@ func (s *Store) purge(ctx context.Context, users, items uint64) error {
 
 // purgeSome purges the first of the ordinals that may go, as many as fit a transaction, and reports whether it found
 // any.
-func (tx *Tx) purgeSome(upTo map[dictKind]uint64) (bool, error) {
+func (tx *Tx) purgeSome(upTo func(dictID) uint64) (bool, error) {
 	groups, err := tx.allGroups()
 	if err != nil {
 		return false, err
@@ -96,7 +101,7 @@ func (tx *Tx) purgeSome(upTo map[dictKind]uint64) (bool, error) {
 			var key []byte
 			var bm *roaring.Bitmap
 			err := tx.eachLeaving(d, func(k []byte, epoch uint64, b *roaring.Bitmap) error {
-				if bm != nil || epoch > upTo[kind] {
+				if bm != nil || epoch > upTo(d) {
 					return nil
 				}
 				if kind == dictItems && roaring.AndNot(b, pinned).IsEmpty() {

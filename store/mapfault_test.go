@@ -84,7 +84,7 @@ func TestCutBeforeWrite(t *testing.T) {
 			err = s.Tombstone(ctx, "shop", 7, 1, func(*Tx, Deleted) error { return nil })
 		}
 		if err == nil {
-			_, _, err = s.Clean(ctx)
+			_, err = s.Clean(ctx)
 		}
 		if err == nil {
 			_, err = s.Scrub(ctx)

@@ -85,7 +85,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m := &model{t: t, r: r, limits: smallLimits(r), opts: Options{Codec: CodecNone, BlockRows: 1 + r.IntN(40)}}
 	m.s = openQuick(t, filepath.Join(t.TempDir(), "model.expunge"), m.opts, m.limits)
 	setSeed(t, m.s, seed)
-	for i := range 1 + r.IntN(2) {
+	for i := range 1 + r.IntN(3) {
 		g := &modelGroup{
 			name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), put: make(map[DatasetType][]row), known: make(map[string]bool),
 			waiting: make(map[DatasetType][]modelPut), sessions: make(map[string]*modelSession), out: make(map[string]bool),

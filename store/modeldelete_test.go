@@ -137,20 +137,37 @@ func (m *model) checkHashes(g *modelGroup, job uint64, users []string) {
 func (m *model) clean() {
 	ctx := context.Background()
 	m.op = fmt.Sprintf("clean with %d snapshots", len(m.held))
-	done, waitsFor, err := m.s.Clean(ctx)
+	cleaned, err := m.s.Clean(ctx)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	older := m.s.Leases(waitsFor).Open
-	if (waitsFor > 0) != (older > 0) {
-		m.t.Errorf("clean waits for epoch %d and %d snapshots are older", waitsFor, older)
+	oldest := make(map[uint32]uint64) // of the groups that snapshots are held of
+	for _, h := range m.held {
+		if epoch, ok := oldest[h.sn.group]; !ok || h.sn.Epoch() < epoch {
+			oldest[h.sn.group] = h.sn.Epoch()
+		}
 	}
+	ids := make(map[string]uint32)
+	for _, g := range m.groups {
+		id := m.groupID(g)
+		ids[g.name] = id
+		waitsFor := cleaned.WaitsFor(id)
+		if older := m.s.Leases(id, waitsFor).Open; (waitsFor > 0) != (older > 0) {
+			m.t.Errorf("group %d waits for epoch %d and %d snapshots are older", id, waitsFor, older)
+		}
+		if _, ok := oldest[id]; !ok && waitsFor > 0 {
+			m.t.Errorf("group %d waits for epoch %d and no snapshot is held of it", id, waitsFor)
+		}
+	}
+	m.checkHeld(oldest)
 	left := m.jobs[:0]
 	for _, j := range m.jobs {
+		done := cleaned.Done(ids[j.group])
+		epoch, held := oldest[ids[j.group]]
+		if j.epoch > done && !held || j.epoch <= done && held && epoch < j.epoch {
+			m.t.Errorf("a deletion of epoch %d, done %d, snapshot held %t of epoch %d", j.epoch, done, held, epoch)
+		}
 		if j.epoch > done {
-			if waitsFor == 0 {
-				m.t.Errorf("a deletion of epoch %d is not done at %d, and nothing is waited for", j.epoch, done)
-			}
 			left = append(left, j)
 			continue
 		}
@@ -162,6 +179,55 @@ func (m *model) clean() {
 		}
 	}
 	m.jobs = left
+}
+
+func (m *model) groupID(g *modelGroup) (id uint32) {
+	err := m.s.View(context.Background(), func(tx *Tx) error {
+		rec, err := tx.Group(g.name)
+		id = rec.ID
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return id
+}
+
+// checkHeld checks after a clean that all that waits to be removed is of groups, some of them removed, that a snapshot is
+// held of. No import is in flight that could hold items.
+func (m *model) checkHeld(oldest map[uint32]uint64) {
+	err := m.s.View(context.Background(), func(tx *Tx) error {
+		datasets, err := tx.allDatasets()
+		if err != nil {
+			return err
+		}
+		of := make(map[uint32]uint32)
+		for _, d := range datasets {
+			of[d.ID] = d.GroupID
+		}
+		check := func(what string, group uint32, epoch uint64) {
+			if least, held := oldest[group]; !held || epoch <= least {
+				m.t.Errorf("%s of group %d of epoch %d: held %t, since %d", what, group, epoch, held, least)
+			}
+		}
+		return errors.Join(
+			tx.b.Bucket(bucketGarbage).ForEach(func(k, _ []byte) error {
+				check("a discarded layer", of[uint32At(k, 2)], uint64At(k))
+				return nil
+			}),
+			tx.b.Bucket(bucketRetired).ForEach(func(k, v []byte) error {
+				group, err := retiredOf(k, v)
+				check("a retired block", group, uint64At(k))
+				return err
+			}),
+			tx.b.Bucket(bucketLeaving).ForEach(func(k, _ []byte) error {
+				check("ordinals that leave", uint32At(k, 0), uint64At(k[len(k)-8:]))
+				return nil
+			}))
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 // suppress switches suppression on or off, or lets some users come back.

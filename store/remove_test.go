@@ -79,7 +79,7 @@ func TestRemoveGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustCheck(t, s)
-	if _, _, err := s.Clean(t.Context()); err != nil {
+	if _, err := s.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mustCheck(t, s)
@@ -87,7 +87,7 @@ func TestRemoveGroup(t *testing.T) {
 		t.Errorf("the snapshot reads %d rows, want %d", got, rows)
 	}
 	sn.Release()
-	if _, _, err := s.Clean(t.Context()); err != nil {
+	if _, err := s.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if after := storedKeys(t, s); after != before {
@@ -107,6 +107,55 @@ func TestRemoveGroup(t *testing.T) {
 	}
 	if bytes.Contains(data, []byte(mark)) {
 		t.Error("the file still holds IDs of the group")
+	}
+}
+
+// TestRetiredByEarlierVersion opens a file whose retired blocks don't say which group they are of.
+func TestRetiredByEarlierVersion(t *testing.T) {
+	s := testStore(t, Options{BlockRows: 9})
+	createGroup(t, s, "shop")
+	users, _, _ := oneOfEach()
+	importRows(t, s, "shop", Users, ImportFull, users)
+	sn, err := s.Snapshot(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleteUsers(t, s, "shop", 1, users[0][0].(string))
+	if _, err := s.Clean(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	retired := func(s *Store) (keys [][]byte) {
+		err := s.View(t.Context(), func(tx *Tx) error {
+			return tx.b.Bucket(bucketRetired).ForEach(func(k, _ []byte) error {
+				keys = append(keys, bytes.Clone(k))
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	keys := retired(s)
+	err = s.Update(t.Context(), func(tx *Tx) error {
+		for _, k := range keys {
+			if err := putSealed(tx.b.Bucket(bucketRetired), k, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		t.Fatal(len(keys), err)
+	}
+	sn.Release()
+	if err := s.closeFiles(); err != nil { // as a killed process
+		t.Fatal(err)
+	}
+	s = reopen(t, s.path, Options{})
+	mustCheck(t, s)
+	if left := retired(s); len(left) > 0 {
+		t.Errorf("%d retired blocks are left", len(left))
 	}
 }
 

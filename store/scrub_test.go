@@ -20,7 +20,7 @@ func TestTrim(t *testing.T) {
 	}
 	importRows(t, s, "shop", Users, ImportFull, users)
 	importRows(t, s, "shop", Users, ImportFull, users[:50])
-	if _, _, err := s.Clean(t.Context()); err != nil {
+	if _, err := s.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Scrub(t.Context()); err != nil {

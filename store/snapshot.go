@@ -18,10 +18,11 @@ import (
 
 // Snapshot is one consistent state of a dataset group, whatever commits meanwhile. It holds the list of blocks and
 // tombstones of its moment (about 40 bytes a block), and reads them in short transactions. While it is open nothing that
-// it can see is removed, so a deletion that began after it can't complete: release it. It may be used by several
-// goroutines.
+// it can see is removed, so a deletion in its group that began after it can't complete: release it. It may be used by
+// several goroutines.
 type Snapshot struct {
 	s        *Store
+	group    uint32 // ID: the name can be another group's before the snapshot ends
 	epoch    uint64
 	since    time.Time
 	datasets map[DatasetType]*datasetView
@@ -67,7 +68,11 @@ func (s *Store) Snapshot(ctx context.Context, group string, types ...DatasetType
 		}
 	}
 	err := s.viewLocked(func(tx *Tx) error {
-		sn.epoch = tx.Epoch()
+		g, err := tx.Group(group)
+		if err != nil {
+			return err
+		}
+		sn.group, sn.epoch = g.ID, tx.Epoch()
 		s.leases.held[sn] = struct{}{}
 		unlock()
 		return sn.capture(tx, group, types)
@@ -80,15 +85,11 @@ func (s *Store) Snapshot(ctx context.Context, group string, types ...DatasetType
 	return sn, nil
 }
 
-func (sn *Snapshot) capture(tx *Tx, group string, types []DatasetType) error {
-	g, err := tx.Group(group)
-	if err != nil {
+func (sn *Snapshot) capture(tx *Tx, group string, types []DatasetType) (err error) {
+	if sn.users, err = tx.dictView(dictID{sn.group, dictUsers}, 0); err != nil {
 		return err
 	}
-	if sn.users, err = tx.dictView(dictID{g.ID, dictUsers}, 0); err != nil {
-		return err
-	}
-	if sn.items, err = tx.dictView(dictID{g.ID, dictItems}, 0); err != nil {
+	if sn.items, err = tx.dictView(dictID{sn.group, dictItems}, 0); err != nil {
 		return err
 	}
 	datasets, err := tx.Datasets(group)

@@ -234,7 +234,7 @@ func (s *Store) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reclaimed, err := s.reclaim(ctx, math.MaxUint64)
+	reclaimed, err := s.reclaim(ctx, s.leases.epochs(math.MaxUint64))
 	if err != nil {
 		return err
 	}

@@ -278,7 +278,7 @@ func deleteUsers(t testing.TB, s *Store, group string, job uint64, ids ...string
 func finishDeletion(t testing.TB, s *Store, group string, job uint64) {
 	t.Helper()
 	ctx := context.Background()
-	if _, _, err := s.Clean(ctx); err != nil {
+	if _, err := s.Clean(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.CheckGone(ctx, group, job); err != nil {
@@ -352,6 +352,7 @@ func TestDropStagedCommit(t *testing.T) {
 func TestCleanAgainAndAgain(t *testing.T) {
 	s := testStore(t, Options{BlockRows: 7})
 	createGroup(t, s, "shop")
+	createGroup(t, s, "other")
 	importRows(t, s, "shop", Users, ImportFull, []row{{"user-1", 1, nil}, {"user-2", 2, nil}})
 	sn, err := s.Snapshot(t.Context(), "shop")
 	if err != nil {
@@ -360,18 +361,24 @@ func TestCleanAgainAndAgain(t *testing.T) {
 	deleteUsers(t, s, "shop", 1, "user-1")
 	before := uint64(0)
 	for range 20 {
-		done, waitsFor, err := s.Clean(t.Context())
-		if err != nil || waitsFor == 0 {
-			t.Fatalf("done up to %d, waits for %d: %v", done, waitsFor, err)
+		cleaned, err := s.Clean(t.Context())
+		if err != nil || cleaned.WaitsFor(sn.group) == 0 {
+			t.Fatalf("%+v: %v", cleaned, err)
 		}
-		before = waitsFor
+		before = cleaned.WaitsFor(sn.group)
+	}
+	for range 20 { // what others delete meanwhile isn't remembered either
+		importRows(t, s, "other", Users, ImportFull, []row{{"user-3", 3, nil}})
+		if _, err := s.Clean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n := len(s.cleaner.marks); n > 2 {
-		t.Errorf("%d marks after the same work twenty times", n)
+		t.Errorf("%d marks with one snapshot open", n)
 	}
 	sn.Release()
-	if done, waitsFor, err := s.Clean(t.Context()); err != nil || waitsFor != 0 || done+1 < before {
-		t.Errorf("done up to %d, waited for %d, waits for %d: %v", done, before, waitsFor, err)
+	if cleaned, err := s.Clean(t.Context()); err != nil || cleaned.Waits() || cleaned.Done(sn.group)+1 < before {
+		t.Errorf("waited for %d: %+v: %v", before, cleaned, err)
 	}
 	finishDeletion(t, s, "shop", 1)
 	mustCheck(t, s)

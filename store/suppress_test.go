@@ -171,7 +171,7 @@ func TestSuppression(t *testing.T) {
 		t.Errorf("%d rows, want %d", got, left)
 	}
 	must(s.Sweep(ctx, "shop"))
-	_, _, err := s.Clean(ctx)
+	_, err := s.Clean(ctx)
 	must(err)
 	mustCheck(t, s)
 	if n, err := s.LiftAllSuppression(ctx, "shop"); err != nil || n != int64(len(want)) {

@@ -134,7 +134,7 @@ func TestVerify(t *testing.T) {
 				t.Errorf("with tombstones: %+v", r)
 			}
 			sn.Release()
-			if _, _, err := s.Clean(t.Context()); err != nil {
+			if _, err := s.Clean(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.DropStaged(t.Context(), 1, nil); err != nil {
