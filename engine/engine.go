@@ -105,6 +105,7 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	}
 	e.runner = jobs.NewRunner(jobDB{s}, worker{e}, opts.Logger)
 	e.committer, e.folder = newCommitter(e), newFolder(e)
+	e.turns.freed = e.folder.wake
 	// Jobs outlive the call that opened the engine: Close ends them.
 	if err := e.runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, errors.Join(fmt.Errorf("start jobs: %w", err), s.Close(ctx))
