@@ -107,6 +107,9 @@ func (e *Engine) sweepGroup(ctx context.Context, group string) (swept bool, err 
 			return false, nil
 		}
 	}
+	if err := e.store.EndImports(ctx, group); err != nil {
+		return false, err
+	}
 	err = e.store.Sweep(ctx, group)
 	if errors.Is(err, store.ErrNotFound) { // removed meanwhile
 		return false, nil

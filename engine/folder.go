@@ -110,20 +110,24 @@ func (e *Engine) foldNow(ctx context.Context, group string) error {
 	return e.fold(ctx, group)
 }
 
-// fold makes layers of all rows that were put into a group so far. The caller holds the group's lock.
+// fold makes layers of all rows that were put into a group so far; not of those that are put meanwhile, which could go on for
+// ever. The caller holds the group's lock.
 func (e *Engine) fold(ctx context.Context, group string) error {
+	if err := e.store.EndImports(ctx, group); err != nil {
+		return err
+	}
 	for _, t := range []DatasetType{Users, Items, Interactions} {
+		last, err := e.store.LastPut(ctx, group, t)
 		var all store.FoldResult
-		for more := true; more; {
-			res, left, err := e.store.Fold(ctx, group, t)
-			if errors.Is(err, store.ErrNotFound) { // there is no such dataset, or not any more
-				break
+		for more := err == nil; more; {
+			var res store.FoldResult
+			if res, more, err = e.store.Fold(ctx, group, t); err == nil {
+				all.Add(res)
+				more = more && res.Last < last
 			}
-			if err != nil {
-				return err
-			}
-			all.Add(res)
-			more = left
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) { // there is no such dataset, or not any more
+			return err
 		}
 		if all.Replaced > 0 || all.Suppressed > 0 || all.Forgotten > 0 {
 			e.setReplaced()

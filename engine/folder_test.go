@@ -15,19 +15,7 @@ func TestFoldAfterLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const avro = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
-		{"name":"ITEM_ID","type":"string"},{"name":"GENRE","type":"string","categorical":true}],"version":"1.0"}`
-	_, err = e.CreateDatasetGroup(ctx, NewDatasetGroup{Name: "g"})
-	if err == nil {
-		_, err = e.CreateSchema(ctx, NewSchema{Name: "items", Avro: []byte(avro)})
-	}
-	var d Dataset
-	if err == nil {
-		d, err = e.CreateDataset(ctx, NewDataset{Name: "items", Group: "g", Type: Items, Schema: "items"})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := itemsDataset(t, e)
 	unlock, err := e.turns.lock(ctx, "g")
 	if err != nil {
 		t.Fatal(err)
@@ -56,4 +44,23 @@ func TestFoldAfterLock(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	t.Error("the row that was put is never seen")
+}
+
+// itemsDataset makes group "g" with items.
+func itemsDataset(t *testing.T, e *Engine) (d Dataset) {
+	t.Helper()
+	ctx := context.Background()
+	const avro = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
+		{"name":"ITEM_ID","type":"string"},{"name":"GENRE","type":"string","categorical":true}],"version":"1.0"}`
+	_, err := e.CreateDatasetGroup(ctx, NewDatasetGroup{Name: "g"})
+	if err == nil {
+		_, err = e.CreateSchema(ctx, NewSchema{Name: "items", Avro: []byte(avro)})
+	}
+	if err == nil {
+		d, err = e.CreateDataset(ctx, NewDataset{Name: "items", Group: "g", Type: Items, Schema: "items"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
