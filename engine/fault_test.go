@@ -229,6 +229,49 @@ func TestTruncatedStore(t *testing.T) {
 	}
 }
 
+// TestCutStore: another program cuts the file short while it is open. What can't be read is an error, of a job too, and
+// never the end of the process.
+func TestCutStore(t *testing.T) {
+	ctx := context.Background()
+	for _, size := range []int64{0, 4096, 5000, 64 << 10, 256 << 10} {
+		path := storePath(t)
+		e := must[*engine.Engine](t)(engine.Open(ctx, path, engine.Options{}))
+		list := importWide(t, e)
+		sn := must[*engine.Snapshot](t)(e.Snapshot(ctx, "w"))
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		rows, scanErr := int64(0), error(nil)
+		for rec, err := range sn.Scan(ctx, engine.Interactions) {
+			if scanErr = err; err == nil {
+				rows += rec.NumRows()
+				rec.Release()
+			}
+		}
+		sn.Release()
+		if corrupt := new(engine.CorruptError); !errors.As(scanErr, &corrupt) {
+			t.Errorf("cut to %d: %d rows are read: %v", size, rows, scanErr)
+		}
+		if report, err := e.Check(ctx); err == nil && len(report.Problems) == 0 {
+			t.Errorf("cut to %d: a check finds nothing", size)
+		}
+		job, err := e.CreateDataDeletionJob(ctx, engine.NewDataDeletionJob{Group: "w", Source: list})
+		for range 50 {
+			if err != nil || job.Status.Terminal() || job.StatusReason != "" {
+				break
+			}
+			time.Sleep(time.Millisecond)
+			job, err = e.DescribeDataDeletionJob(ctx, job.Name)
+		}
+		if err == nil && job.Status == engine.StatusCompleted {
+			t.Errorf("cut to %d: a deletion is COMPLETED", size)
+		}
+		if err := e.Close(ctx); err == nil {
+			t.Errorf("cut to %d: close finds nothing", size)
+		}
+	}
+}
+
 // TestFlippedByte damages a block that a deletion has to rewrite.
 func TestFlippedByte(t *testing.T) {
 	ctx := context.Background()

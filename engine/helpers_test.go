@@ -152,6 +152,16 @@ func writeFile(t testing.TB, dir, name, text string) string {
 	return path
 }
 
+// copyFile copies a file into a folder of its own.
+func copyFile(t testing.TB, from string) string {
+	t.Helper()
+	path := storePath(t)
+	if err := os.WriteFile(path, readFile(t, from), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func readFile(t testing.TB, path string) []byte {
 	t.Helper()
 	return must[[]byte](t)(os.ReadFile(path))

@@ -72,6 +72,8 @@ type modelRun struct {
 
 	trackingID string
 	jobs       map[string]int64 // deletions that may not be over, and how many rows they delete
+	done       uint64           // deletions so far
+	out        map[string]bool  // users who are kept out of imports and of what is put; nil while nobody is
 }
 
 type openSnapshot struct {
@@ -79,7 +81,11 @@ type openSnapshot struct {
 	m  model
 }
 
-func (r *modelRun) user() string { return fmt.Sprintf("user-%d", r.rng.IntN(30)) }
+const modelUsers = 30
+
+func modelUser(u int) string { return fmt.Sprintf("model-user-%05d", u) }
+
+func (r *modelRun) user() string { return modelUser(r.rng.IntN(modelUsers)) }
 
 // rows makes random rows, and the CSV file that they come from.
 func (r *modelRun) rows(typ engine.DatasetType) (rows []string, text string) {
@@ -107,18 +113,18 @@ func (r *modelRun) rows(typ engine.DatasetType) (rows []string, text string) {
 
 func (r *modelRun) step() {
 	ctx := context.Background()
-	switch r.rng.IntN(10) {
-	case 8, 9:
+	switch r.rng.IntN(11) {
+	case 9, 10:
 		r.putRows()
 	case 0, 1, 2:
 		typ := allTypes[r.rng.IntN(3)]
 		mode := []engine.ImportMode{engine.ImportFull, engine.ImportIncremental, engine.ImportIncremental}[r.rng.IntN(3)]
 		rows, text := r.rows(typ)
 		importText(r.t, r.e, "g", typ, mode, text)
-		r.m.importRows(typ, mode, rows, r.put)
+		r.m.importRows(typ, mode, r.kept(typ, rows), r.put)
 	case 3, 4, 5:
 		users := []string{r.user(), r.user(), r.user(), "stranger"}
-		job := create(r.t, r.e, "g", users...)
+		job := r.delete(users...)
 		r.jobs[job.Name] = r.m.delete(users) + r.put.delete(users)
 		// Its turn has to be over, but it may wait for a snapshot.
 		waitFor(r.t, r.e, job, "ended its turn", func(j engine.Job) bool { return j.Released })
@@ -127,11 +133,40 @@ func (r *modelRun) step() {
 	case 7:
 		r.releaseAll()
 		mustClose(r.t, r.e)
+		r.raw()
 		r.e = open(r.t, r.path, engine.Options{})
+	case 8: // off, nobody is kept out; on, it begins with nobody
+		must[int64](r.t)(r.e.LiftAllSuppression(ctx, "g"))
+		on := r.out == nil
+		if r.out = nil; on {
+			r.out = make(map[string]bool)
+		}
+		if err := r.e.SetSuppression(ctx, "g", on); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 	if len(r.open) > 2 {
 		r.release()
 	}
+}
+
+// kept returns the rows of those who aren't kept out.
+func (r *modelRun) kept(typ engine.DatasetType, rows []string) []string {
+	if typ == engine.Items {
+		return rows
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(row string) bool { return r.out[key(row)] })
+}
+
+// delete creates the next deletion, which keeps users out.
+func (r *modelRun) delete(users ...string) engine.Job {
+	r.done++
+	if r.out != nil {
+		for _, id := range users {
+			r.out[id] = true
+		}
+	}
+	return create(r.t, r.e, "g", users...)
 }
 
 // putRows puts rows, and half of the time waits until they are seen. If not, whatever comes next finds them.
@@ -158,9 +193,9 @@ func (r *modelRun) putRows() {
 			r.t.Fatal(err)
 		}
 	}
-	r.put.importRows(typ, engine.ImportIncremental, rows, r.m)
+	r.put.importRows(typ, engine.ImportIncremental, r.kept(typ, rows), r.m)
 	if r.rng.IntN(2) == 0 {
-		job := create(r.t, r.e, "g", "stranger")
+		job := r.delete("stranger")
 		r.jobs[job.Name] = 0
 		waitFor(r.t, r.e, job, "ended its turn", func(j engine.Job) bool { return j.Released })
 		return
@@ -199,6 +234,38 @@ func (r *modelRun) release() {
 	r.open = r.open[1:]
 }
 
+// raw looks for all users in the closed file: for those who are there, so that the search finds what there is.
+func (r *modelRun) raw() {
+	there := make(map[string]bool)
+	for _, typ := range []engine.DatasetType{engine.Users, engine.Interactions} {
+		for _, row := range r.m.with(r.put)[typ] {
+			there[key(row)] = true
+		}
+	}
+	for u := range modelUsers {
+		if id := modelUser(u); inFolder(r.t, r.path, id) != there[id] {
+			r.t.Errorf("user %d is in the folder: %t, has rows: %t", u, !there[id], there[id])
+		}
+	}
+	e := open(r.t, r.path, engine.Options{ReadOnly: true})
+	report := must[engine.VerifyReport](r.t)(e.Verify(context.Background(), engine.Verify{Group: "g", Absent: r.absent(there)}))
+	if !report.Clean() {
+		r.t.Errorf("verify: %+v", report)
+	}
+	mustClose(r.t, e)
+}
+
+// absent writes a list of the users who aren't there.
+func (r *modelRun) absent(there map[string]bool) string {
+	var ids []string
+	for u := range modelUsers {
+		if id := modelUser(u); !there[id] {
+			ids = append(ids, id)
+		}
+	}
+	return listFile(r.t, ids...)
+}
+
 // releaseAll ends all snapshots, and so all jobs.
 func (r *modelRun) releaseAll() {
 	for len(r.open) > 0 {
@@ -213,6 +280,16 @@ func (r *modelRun) releaseAll() {
 	}
 	clear(r.jobs)
 	deleteUsers(r.t, r.e, "g", "nobody") // so that what no job waited for is cleaned too
+	r.done++
+	if r.out != nil {
+		r.out["nobody"] = true
+	}
+	if s := must[engine.Suppression](r.t)(r.e.Suppressed(context.Background(), "g")); s.Users != int64(len(r.out)) {
+		r.t.Errorf("%d users are suppressed, want %d", s.Users, len(r.out))
+	}
+	if ledger := must[engine.LedgerReport](r.t)(r.e.VerifyLedger(context.Background(), "")); ledger.Receipts != r.done {
+		r.t.Errorf("%d receipts of %d deletions", ledger.Receipts, r.done)
+	}
 	for _, g := range must[engine.Stats](r.t)(r.e.Stats(context.Background())).Groups {
 		for _, d := range g.Datasets {
 			if d.Dead > 0 {
@@ -243,11 +320,15 @@ func (r *modelRun) releaseAll() {
 
 // TestModel does random things to an engine and to a naive model of it.
 func TestModel(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if longKills() {
+		seeds = 50
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			path := storePath(t)
 			r := &modelRun{t: t, rng: rand.New(rand.NewPCG(seed, 0)), path: path, m: make(model), put: make(model), jobs: make(map[string]int64)}
-			r.e = open(t, path, engine.Options{})
+			r.e = open(t, path, engine.Options{Codec: engine.CodecNone})
 			createGroup(t, r.e, "g", testSchemas)
 			r.trackingID = must[engine.EventTracker](t)(r.e.CreateEventTracker(context.Background(), engine.NewEventTracker{Name: "clicks", Group: "g"})).TrackingID
 			for range 25 {
@@ -260,6 +341,8 @@ func TestModel(t *testing.T) {
 				}
 			}
 			r.releaseAll()
+			mustClose(t, r.e)
+			r.raw()
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 
 	"github.com/expunge-db/expunge/ingest"
+	"github.com/expunge-db/expunge/jobs"
 	"github.com/expunge-db/expunge/store"
 )
 
@@ -166,6 +167,7 @@ func (e *Engine) foldForDryRun(ctx context.Context, group string) error {
 	if err != nil || e.folder == nil {
 		return err
 	}
+	defer e.runner.Wake() // an erasure may have waited for the snapshot that a fold holds
 	for _, j := range open {
 		if j.GroupARN == e.groupARN(group) && j.Status == StatusInProgress && !j.Released {
 			return e.foldNow(ctx, group)
@@ -199,5 +201,21 @@ func addList(ctx context.Context, d *store.DryRun, src ingest.Source) error {
 // Stats counts what is in the store.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) { return e.store.Stats(ctx) }
 
-// Check looks for every inconsistency in the store, not only the first. It changes nothing and reads the whole store.
-func (e *Engine) Check(ctx context.Context) (CheckReport, error) { return e.store.Check(ctx) }
+// Check looks for every inconsistency in the store, the records of its jobs and its ledger, not only the first. It changes
+// nothing and reads the whole store.
+func (e *Engine) Check(ctx context.Context) (CheckReport, error) {
+	report, err := e.store.Check(ctx)
+	if err != nil {
+		return report, err
+	}
+	err = jobDB{e.store}.View(ctx, jobs.Check)
+	if ctx.Err() != nil {
+		return report, ctx.Err()
+	}
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		report.Problems = append(report.Problems, all.Unwrap()...)
+	} else if err != nil {
+		report.Problems = append(report.Problems, err)
+	}
+	return report, nil
+}

@@ -78,6 +78,7 @@ var (
 	ErrNotStore = store.ErrNotStore
 	ErrReadOnly = store.ErrReadOnly
 	ErrClosed   = store.ErrClosed
+	ErrPoisoned = store.ErrPoisoned
 	ErrLeased   = store.ErrLeased
 	ErrFull     = store.ErrFull
 	ErrKey      = store.ErrKey

@@ -116,3 +116,26 @@ func TestDamagedReceipt(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReceipt reads lines of an exported ledger: what is accepted has one place in a chain, and can be stored.
+func FuzzReceipt(f *testing.F) {
+	f.Add([]byte(`{"receipt":1,"previous":"","jobName":"a","scrubbed":{"pages":1,"bytesWritten":2,"bytesPunched":0,"method":"write"}}`))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`{}{}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		r, err := ParseReceipt(line)
+		if err != nil {
+			return
+		}
+		chain := Chain{Count: r.Number - 1, Head: r.Previous}
+		if err := chain.Add(r, line); err != nil {
+			t.Error(err)
+		}
+		if err := chain.Add(r, line); err == nil {
+			t.Error("a receipt comes after itself")
+		}
+		if _, _, err := decodeReceipt(seqKey(receiptPrefix, r.Number), sealJSON(line)); err != nil {
+			t.Error(err)
+		}
+	})
+}

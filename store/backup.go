@@ -48,6 +48,9 @@ func (s *Store) Backup(ctx context.Context, dest string, resume func(*Tx) (uint6
 		Codec: s.info.Codec, Region: s.info.Region, Account: s.info.Account, BlockRows: s.opts.BlockRows,
 		IDKey: s.opts.IDKey, Logger: s.log,
 	}
+	if err := initialise(partial, opts); err != nil { // not under yet another name, which nobody would remove after a kill
+		return report, err
+	}
 	d, err := open(ctx, partial, opts, s.limits)
 	if err != nil {
 		return report, err

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -131,165 +130,26 @@ func (c *checker) all() error {
 	c.trackers()
 	c.journal(byID)
 	c.sessions(byID)
-	return c.hashes()
+	if err := c.hashes(); err != nil {
+		return err
+	}
+	return c.sums()
 }
 
-// suppressed checks the order and the ranges of the hashes of suppressed users.
-func (c *checker) suppressed(groups []Group) {
-	known := make(map[uint32]bool)
-	for _, g := range groups {
-		known[g.ID] = true
-	}
-	var group uint32
-	var last []byte
-	err := c.tx.b.Bucket(bucketSuppressed).ForEach(func(k, v []byte) error {
-		chunk, err := readSuppressed(k, v)
-		if err != nil {
-			c.problem(err)
-			return nil
-		}
-		if of := uint32At(k, 0); of != group {
-			group, last = of, nil
-		}
-		if !known[group] {
-			c.problemf("suppressed users belong to no group")
-		}
-		for e := chunk.entries; len(e) > 0; e = e[suppressedSize:] {
-			if bytes.Compare(last, e[:len(IDHash{})]) >= 0 || uint64At(e) < chunk.low {
-				c.problemf("suppressed users of group %d are out of order", group)
-			}
-			last = e[:len(IDHash{})]
-		}
-		return nil
-	})
-	if err != nil {
-		c.problem(err)
-	}
-}
-
-// hashes checks those that deletions left.
-func (c *checker) hashes() error {
-	return c.tx.b.Bucket(bucketHashes).ForEach(func(k, v []byte) error {
-		if b, err := unseal("hashes of the users of a job", k, v); err != nil || len(k) != 16 || len(b)%len(IDHash{}) != 0 {
-			c.problemf("an entry of the hashes of deleted users is damaged: %w", err)
-		}
-		return c.ctx.Err()
-	})
-}
-
-// otherLayers returns the layers that wait to be removed and those that imports in flight write.
-func (c *checker) otherLayers(byID map[uint32]Dataset) (out []layerOwner) {
-	err := c.tx.b.Bucket(bucketGarbage).ForEach(func(k, v []byte) error {
-		if _, err := unseal("list of discarded layers", k, v); err != nil || len(k) != 16 {
-			c.problemf("an entry of the list of discarded layers is damaged: %w", err)
-			return nil
-		}
-		out = append(out, layerOwner{byID[uint32At(k, 2)], uint32At(k, 3), "discarded"})
-		return nil
-	})
-	if err != nil {
-		c.problem(err)
-	}
-	recs, err := c.tx.importRecords()
-	if err != nil {
-		c.problem(err)
-	}
-	for _, rec := range recs {
-		out = append(out, layerOwner{byID[rec.Dataset], rec.Layer, "in flight"})
-	}
-	return out
-}
-
-// dictionary checks that forward and reverse entries are each other's inverse.
-func (c *checker) dictionary(d dictID) {
-	c.keys[d], c.ids[d] = roaring.New(), roaring.New()
-	st, err := c.tx.dictState(d)
-	if err != nil {
-		c.problem(err)
-		return
-	}
-	view, err := c.tx.dictView(d, 0)
-	if err != nil {
-		c.problem(err)
-		return
-	}
-	prefix := d.prefix()
-	rev := c.tx.b.Bucket(bucketReverse).Cursor()
-	for k, _ := rev.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = rev.Next() {
-		if len(k) != len(prefix)+4 {
-			c.problemf("%s: a chunk's key has the wrong length", d)
-			continue
-		}
-		num := uint32At(k[len(prefix):], 0)
-		chunk, err := c.tx.readReverse(d, num)
-		if err != nil {
-			c.problem(err)
-			continue
-		}
-		for slot := range chunk.slots() {
-			if chunk.id(slot) != nil {
-				c.ids[d].Add(num*reverseSlots + uint32(slot))
-			}
-		}
-	}
-	if !c.ids[d].IsEmpty() && c.ids[d].Maximum() >= st.Next {
-		c.problemf("%s: an ordinal was given that is not below the next one", d)
-	}
-	c.report.IDs += int64(c.ids[d].GetCardinality())
-	c.forward(d, view)
-}
-
-func (c *checker) forward(d dictID, view dictView) {
-	prefix := d.prefix()
-	l := c.tx.lookup(&view)
-	seen := roaring.New()
-	var visible map[string]bool // IDs of the last hash
-	var last []byte
-	cur := c.tx.b.Bucket(bucketForward).Cursor()
-	for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
-		entries, err := unseal(d.String(), k, v)
-		if err != nil {
-			c.problem(err)
-			continue
-		}
-		if len(entries)%entrySize != 0 || len(k) != len(prefix)+hashBytes {
-			c.problemf("%s: a hash range has the wrong length", d)
-			continue
-		}
-		for ; len(entries) > 0; entries = entries[entrySize:] {
-			e := entries[:entrySize]
-			if bytes.Compare(last, e) >= 0 || bytes.Compare(e[:hashBytes], k[len(prefix):]) < 0 {
-				c.problemf("%s: entries are out of order", d)
-			}
-			if !bytes.Equal(e[:hashBytes], last[:min(hashBytes, len(last))]) {
-				visible = nil
-			}
-			last = append(last[:0], e...)
-			ordinal := ordinalAt(e)
-			id, err := l.id(ordinal)
-			switch {
-			case err != nil:
+// sums checks the checksums of what else is stored. A flipped bit in a key is found by them too.
+func (c *checker) sums() error {
+	for _, name := range [][]byte{bucketMeta, bucketCatalog, bucketDicts, bucketLeaving, bucketImports, bucketStage} {
+		err := c.tx.b.Bucket(name).ForEach(func(k, v []byte) error {
+			if _, err := unseal("an entry of bucket "+string(name), k, v); err != nil {
 				c.problem(err)
-			case id == nil:
-				c.problemf("%s: the entry of ordinal %d has no ID", d, ordinal)
-			case c.tx.s.hashID(id) != hashAt(e):
-				c.problemf("%s: the entry of ordinal %d has another hash than its ID", d, ordinal)
-			case view.visible(ordinal) && visible[string(id)]:
-				c.problemf("%s: ordinal %d is another's of the same ID", d, ordinal)
-			case view.visible(ordinal):
-				if visible == nil {
-					visible = make(map[string]bool)
-				}
-				visible[string(id)] = true
 			}
-			if !seen.CheckedAdd(ordinal) {
-				c.problemf("%s: ordinal %d has two entries", d, ordinal)
-			}
+			return c.ctx.Err()
+		})
+		if err != nil {
+			return err
 		}
 	}
-	if !seen.Equals(c.ids[d]) {
-		c.problemf("%s: %d ordinals have an entry and %d have an ID", d, seen.GetCardinality(), c.ids[d].GetCardinality())
-	}
+	return nil
 }
 
 // layer checks the blocks of a layer, their order, and its item counts.
@@ -426,86 +286,5 @@ func (c *checker) refs(where string, o layerOwner, counts itemCounts) {
 	}
 	if len(counts) > 0 {
 		c.problemf("%s: item counts are missing", where)
-	}
-}
-
-// strays looks for what belongs to nothing.
-func (c *checker) strays(known map[[2]uint32]bool) {
-	fences := c.tx.b.Bucket(bucketFences)
-	for _, name := range [][]byte{bucketFences, bucketTombs, bucketItemRefs} {
-		err := c.tx.b.Bucket(name).ForEach(func(k, _ []byte) error {
-			switch {
-			case len(k) < 12:
-				c.problemf("%s: a key has the wrong length", name)
-			case !known[[2]uint32{uint32At(k, 0), uint32At(k, 1)}]:
-				c.problemf("%s: an entry belongs to no layer", name)
-			case bytes.Equal(name, bucketTombs) && fences.Get(k) == nil:
-				c.problemf("a tombstone belongs to no block")
-			}
-			return nil
-		})
-		if err != nil {
-			c.problem(err)
-		}
-	}
-	err := c.tx.b.Bucket(bucketRetired).ForEach(func(k, v []byte) error {
-		if _, err := unseal("list of retired blocks", k, v); err != nil || len(k) != 16 {
-			c.problemf("an entry of the list of retired blocks is damaged: %w", err)
-			return nil
-		}
-		c.refer(uint64At(k[8:]), "retired")
-		return nil
-	})
-	if err != nil {
-		c.problem(err)
-	}
-	blocks := c.tx.b.Bucket(bucketBlocks)
-	err = blocks.ForEachBucket(func(k []byte) error {
-		if len(k) != 8 {
-			c.problemf("blocks: a key has the wrong length")
-			return nil
-		}
-		if _, ok := c.blocks[uint64At(k)]; !ok {
-			c.problemf("%s belongs to no layer", blockName(uint64At(k)))
-		}
-		delete(c.blocks, uint64At(k))
-		return nil
-	})
-	if err != nil {
-		c.problem(err)
-	}
-	for id, where := range c.blocks {
-		c.problemf("%s: %s is missing", where, blockName(id))
-	}
-}
-
-// unreferred looks for IDs that everybody sees and nothing refers to: IDs that should have left the dictionaries.
-func (c *checker) unreferred(g Group) {
-	if g.Sweep {
-		return
-	}
-	for _, kind := range []dictKind{dictUsers, dictItems} {
-		d := dictID{g.ID, kind}
-		view, err := c.tx.dictView(d, 0)
-		if err != nil {
-			c.problem(err)
-			continue
-		}
-		left := roaring.AndNot(roaring.And(view.all(), c.ids[d]), c.keys[d])
-		if kind == dictItems {
-			err := c.tx.eachLeaving(d, func(_ []byte, _ uint64, bm *roaring.Bitmap) error {
-				left.AndNot(bm)
-				if bm.Intersects(c.keys[d]) {
-					c.problemf("%s: rows refer to items that leave it", d)
-				}
-				return nil
-			})
-			if err != nil {
-				c.problem(err)
-			}
-		}
-		if !left.IsEmpty() {
-			c.problemf("%s: %d IDs are those of no row", d, left.GetCardinality())
-		}
 	}
 }

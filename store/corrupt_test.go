@@ -16,6 +16,7 @@ import (
 func smallFile(t testing.TB, codec Codec) (data []byte, want, before []string) {
 	t.Helper()
 	s := openQuick(t, filepath.Join(t.TempDir(), "small.expunge"), Options{Codec: codec, BlockRows: 20}, defaultLimits)
+	setSeed(t, s, 1)
 	createGroup(t, s, "shop")
 	users, items, inter := oneOfEach()
 	importRows(t, s, "shop", Users, ImportFull, users)
@@ -34,6 +35,7 @@ func smallFile(t testing.TB, codec Codec) (data []byte, want, before []string) {
 		t.Fatal(err)
 	}
 	importRows(t, s, "shop", Items, ImportFull, items[1:]) // and a discarded layer
+	suppressOne(t, s)
 	before = contents(t, s, "shop")
 	deleteUsers(t, s, "shop", 2, inter[30][0].(string), "nobody") // its last commit is the only one that readers can tell
 	sn.Release()
@@ -45,6 +47,21 @@ func smallFile(t testing.TB, codec Codec) (data []byte, want, before []string) {
 		t.Fatal(err)
 	}
 	return data, want, before
+}
+
+// suppressOne lets a job that goes no further suppress a user.
+func suppressOne(t testing.TB, s *Store) {
+	t.Helper()
+	err := s.Update(t.Context(), func(tx *Tx) error { return tx.SetSuppression("shop", true) })
+	if err == nil {
+		err = s.StageUsers(t.Context(), "shop", 3, 0, 1, func(int) []byte { return []byte("stranger") }, func(*Tx, Staged) error { return nil })
+	}
+	if err == nil {
+		_, err = s.Suppress(t.Context(), "shop", 3, 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestFlippedBytes damages a store byte by byte: whatever reads it reports an error or shows what was there. A damaged

@@ -31,6 +31,8 @@
 //	journal   (dataset, number) -> rows that were put and aren't in a layer yet
 //	sessions  (dataset, hash range) -> sessions of events: whose they are, and the rows of those that nobody is known of
 //	jobs      the caller's records
+//	hashes    (job, batch, part) -> keyed hashes of the users that a deletion matched
+//	suppressed (group, least hash) -> keyed hashes of the users that imports leave out
 //
 // A layer is bulk or individual: what imports brought, or what came row by row ([Tx.Put], [Store.Fold]). A full import
 // replaces bulk layers only.
@@ -50,4 +52,22 @@
 //
 // [Store.Tombstone] makes users invisible, in one commit; [Store.Clean] rewrites the blocks that hold them and
 // takes their IDs out of the dictionaries; [Store.Scrub] overwrites the pages that all this freed.
+//
+// # Faults
+//
+// A crash or a power loss at any moment leaves the state of the last commit or of the one before it: a commit syncs its
+// pages before it writes the meta page that refers to them, and zeros are written only to pages that neither needs. When a
+// write or a sync fails, the file is opened again, and the next scrub overwrites every free page: what reads as zeros after a
+// failed sync may do so in the system's memory alone. That isn't known any more when the process ends before that scrub.
+//
+// A flipped bit in what is stored is found by its checksum when it is read, and by [Store.Check], which names the block and
+// the dataset. In bbolt's own pages it is found by the walk over all of them that comes before the file is mapped. What can't
+// be told is a flip in a part of a page that nothing uses, which is harmless, and one that damages the newest meta page:
+// that reads as a commit that was cut short, and the state before it comes back. A receipt or a job that so goes back is
+// found by whoever kept the ledger's head.
+//
+// A page that can't be read later on, since the disk fails or another program cut the file short, is a [*CorruptError] too
+// and not the end of the process. One case is left: bbolt holds locks while it reads the meta pages. They are read right before
+// that, but should they go away in between, the store hangs instead. What another program writes into pages of an open file
+// is not looked for until the next walk, which each scrub begins with: so no deletion ends on such a file.
 package store

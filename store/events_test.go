@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,11 +12,10 @@ import (
 )
 
 // put puts rows into the journal.
-func put(t testing.TB, s *Store, group string, typ DatasetType, session string, anonymous bool, rows ...row) (leftOut int, err error) {
-	t.Helper()
+func put(ctx context.Context, s *Store, group string, typ DatasetType, session string, anonymous bool, rows ...row) (leftOut int, err error) {
 	rec := record(typ, rows)
 	defer rec.Release()
-	err = s.Update(t.Context(), func(tx *Tx) error {
+	err = s.Update(ctx, func(tx *Tx) error {
 		d, err := tx.Dataset(group, typ)
 		if err != nil {
 			return err
@@ -31,7 +31,7 @@ func put(t testing.TB, s *Store, group string, typ DatasetType, session string, 
 
 func mustPut(t testing.TB, s *Store, typ DatasetType, session string, anonymous bool, rows ...row) {
 	t.Helper()
-	if _, err := put(t, s, "shop", typ, session, anonymous, rows...); err != nil {
+	if _, err := put(t.Context(), s, "shop", typ, session, anonymous, rows...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -50,22 +50,6 @@ func foldAll(t testing.TB, s *Store, group string) (all FoldResult) {
 		}
 	}
 	return all
-}
-
-// putEvents puts events of users and sessions, some of which are there already.
-func putEvents(t *testing.T, s *Store) {
-	t.Helper()
-	_, _, inter := oneOfEach()
-	for i := range 4 {
-		user := fmt.Sprintf("%suser-put-%06d", mark, i)
-		session := fmt.Sprintf("%ssession-%06d", mark, i)
-		mustPut(t, s, Users, "", false, row{user, i, nil})
-		mustPut(t, s, Interactions, session, true, row{"", mark + "item-put-000001", "view", nil, i}, row{"", mark + "item-put-000002", "view", nil, i})
-		if i < 3 {
-			mustPut(t, s, Interactions, session, false, row{user, mark + "item-put-000003", "buy", 1.5, i})
-		}
-		mustPut(t, s, Interactions, "", false, inter[i])
-	}
 }
 
 // TestFold looks at what readers see of events before and after they become a layer.
@@ -215,10 +199,10 @@ func TestPutSuppressed(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 	mustPut(t, s, Interactions, "session-1", true, row{"", "secret-pen", "view", nil, 1})
-	if out, err := put(t, s, "shop", Users, "", false, row{"secret-ann", 1, nil}, row{"bob", 1, nil}); err != nil || out != 1 {
+	if out, err := put(t.Context(), s, "shop", Users, "", false, row{"secret-ann", 1, nil}, row{"bob", 1, nil}); err != nil || out != 1 {
 		t.Errorf("%d rows left out: %v", out, err)
 	}
-	if out, err := put(t, s, "shop", Interactions, "session-1", false, row{"secret-ann", "ink", "view", nil, 2}); err != nil || out != 1 {
+	if out, err := put(t.Context(), s, "shop", Interactions, "session-1", false, row{"secret-ann", "ink", "view", nil, 2}); err != nil || out != 1 {
 		t.Errorf("%d rows left out: %v", out, err)
 	}
 	if res := foldAll(t, s, "shop"); res.Added != 1 || res.Suppressed != 0 {
@@ -252,7 +236,7 @@ func TestPutRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	removeDataset(t, s, "shop", Users)
+	removeDataset(t, s, Users)
 	if err := s.Update(t.Context(), func(tx *Tx) error { _, err := tx.Put(p); return err }); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a removed dataset: %v", err)
 	}
@@ -269,15 +253,15 @@ func TestPutRefused(t *testing.T) {
 	for what, fn := range map[string]func() error{
 		"anonymous users": func() error { _, err := NewPut(d, rec, []byte("s"), true); return err },
 		"empty ID": func() error {
-			_, err := put(t, s, "shop", Interactions, "", false, row{"", "pen", "v", nil, 1})
+			_, err := put(t.Context(), s, "shop", Interactions, "", false, row{"", "pen", "v", nil, 1})
 			return err
 		},
 		"empty item": func() error {
-			_, err := put(t, s, "shop", Interactions, "", false, row{"a", "", "v", nil, 1})
+			_, err := put(t.Context(), s, "shop", Interactions, "", false, row{"a", "", "v", nil, 1})
 			return err
 		},
 		"no session": func() error {
-			_, err := put(t, s, "shop", Interactions, "", true, row{"", "pen", "v", nil, 1})
+			_, err := put(t.Context(), s, "shop", Interactions, "", true, row{"", "pen", "v", nil, 1})
 			return err
 		},
 	} {
@@ -352,7 +336,7 @@ func TestEventsVerify(t *testing.T) {
 		return r
 	}
 	createGroup(t, s, "other")
-	if _, err := put(t, s, "other", Interactions, "", false, row{"of-another-group", "pen", "view", nil, 1}); err != nil {
+	if _, err := put(t.Context(), s, "other", Interactions, "", false, row{"of-another-group", "pen", "view", nil, 1}); err != nil {
 		t.Fatal(err)
 	}
 	mustPut(t, s, Interactions, "session-of-nobody", true, row{"", "a-user-as-item", "view", nil, 1})

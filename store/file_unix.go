@@ -38,6 +38,17 @@ func lockFile(f *os.File, exclusive bool, timeout time.Duration) error {
 	}
 }
 
+// mapPages maps the beginning of a file.
+func mapPages(f *os.File, n int) ([]byte, error) {
+	m, err := unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map meta pages: %w", err)
+	}
+	return m, nil
+}
+
+func unmapPages(m []byte) error { return unix.Munmap(m) }
+
 // allocatedBytes returns what a file takes on the disk: holes take nothing.
 func allocatedBytes(info os.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {

@@ -29,7 +29,9 @@ type ImportResult struct {
 	Replaced  int64 // rows that were there and are no longer: by key, or all bulk rows in a full import
 	Duplicate int64 // rows dropped because they are there already, or come again later with the same key
 
-	Suppressed int64 // rows left out because their user was deleted from a group that suppresses deleted users
+	// Suppressed counts rows left out because their user was deleted from a group that suppresses deleted users. Of rows of
+	// which the last one counts, those before it are duplicates also here.
+	Suppressed int64
 }
 
 // Import is an import in flight. Nothing of it is visible until Finish, and after an error nothing of it stays. It is
@@ -141,7 +143,7 @@ func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit 
 
 // publish makes the layer and the new ordinals visible.
 func (im *Import) publish(ctx context.Context, tx *Tx, w *layerWriter) error {
-	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates.Load(), 0
+	im.result.Added, im.result.Duplicate, im.result.Replaced = w.rows, w.duplicates.Load()+w.keys.repeats, 0
 	d, err := tx.Dataset(im.rec.Group, im.rec.Type)
 	if err != nil {
 		return err

@@ -64,6 +64,7 @@ func (w *layerWriter) write(ctx context.Context) (err error) {
 	if w.keys, err = im.newKeyResolver(ctx); err != nil {
 		return err
 	}
+	w.keys.lastOnly = w.lastOnly
 	w.aside = newPartitions(im.spill, max(uint64(w.keys.base), 1), im.s.limits.partBuffer)
 	if err := w.pass(ctx, im.rows.parts, w.items, w.keys.resolve); err != nil {
 		return err

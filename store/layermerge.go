@@ -154,11 +154,10 @@ func (m *layerMerge) run(ctx context.Context) error {
 	if err == nil {
 		err = b.flush()
 	}
-	if err == nil && b.total > 0 { // layers without rows still have counts, and make no layer
-		err = m.sumRefs(ctx, w.refs)
-	}
-	if err == nil {
-		err = w.finish(ctx)
+	if err == nil && b.total > 0 { // without rows there will be no layer, and so no counts
+		if err = m.sumRefs(ctx, w.refs); err == nil {
+			err = w.finish(ctx)
+		}
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -191,20 +192,21 @@ func TestPickLayers(t *testing.T) {
 	}
 }
 
-// TestMergeEmptyLayers merges layers all of whose rows were deleted: nothing of them is left.
-func TestMergeEmptyLayers(t *testing.T) {
+// TestMergeOfEmptyLayers: layers whose rows all went become none, and nothing of them stays.
+func TestMergeOfEmptyLayers(t *testing.T) {
 	s := testStore(t, Options{})
 	createGroup(t, s, "shop")
-	for i := range 3 {
-		importRows(t, s, "shop", Interactions, ImportIncremental, []row{{"ann", "pen", "view", nil, i}})
+	_, _, inter := oneOfEach()
+	importRows(t, s, "shop", Interactions, ImportFull, inter[:40])
+	importRows(t, s, "shop", Interactions, ImportIncremental, inter[40:])
+	users := make(map[string]bool)
+	for _, r := range inter {
+		users[r[0].(string)] = true
 	}
-	deleteUsers(t, s, "shop", 1, "ann")
+	deleteUsers(t, s, "shop", 1, slices.Collect(maps.Keys(users))...)
 	finishDeletion(t, s, "shop", 1)
-	for more := true; more; {
-		var err error
-		if more, err = s.MergeLayers(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		mustCheck(t, s)
+	if merged, err := s.MergeLayers(t.Context()); err != nil || !merged {
+		t.Fatalf("merged: %v, %v", merged, err)
 	}
+	mustCheck(t, s)
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -29,11 +28,8 @@ func TestModel(t *testing.T) {
 					t.Fatalf("after step %d: %s", m.step, m.op)
 				}
 			}
-			m.op = "quiesce"
 			m.quiesce()
-			if err := m.s.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
+			m.atRest()
 		})
 	}
 }
@@ -48,21 +44,13 @@ type modelGroup struct {
 	name  string
 	rows  map[DatasetType][]row // in bulk layers
 	put   map[DatasetType][]row // in individual ones
-	swept bool                  // the dictionaries hold only IDs that rows refer to
+	known map[string]bool       // users whom the dictionary has, with rows or waiting for a sweep
 
 	waiting  map[DatasetType][]modelPut // in the journal
 	sessions map[string]*modelSession
-}
 
-type modelPut struct {
-	session string
-	known   bool // whose it is
-	row     row
-}
-
-type modelSession struct {
-	user    string // "" while nobody is known
-	pending []row
+	suppress bool            // imports leave users out
+	out      map[string]bool // whom
 }
 
 type heldSnapshot struct {
@@ -93,13 +81,14 @@ type model struct {
 
 func newModel(t *testing.T, seed uint64) *model {
 	r := rand.New(rand.NewPCG(seed, 1))
+	workers(t, 1+r.IntN(4))
 	m := &model{t: t, r: r, limits: smallLimits(r), opts: Options{Codec: CodecNone, BlockRows: 1 + r.IntN(40)}}
 	m.s = openQuick(t, filepath.Join(t.TempDir(), "model.expunge"), m.opts, m.limits)
 	setSeed(t, m.s, seed)
 	for i := range 1 + r.IntN(2) {
 		g := &modelGroup{
-			name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), put: make(map[DatasetType][]row), swept: true,
-			waiting: make(map[DatasetType][]modelPut), sessions: make(map[string]*modelSession),
+			name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), put: make(map[DatasetType][]row), known: make(map[string]bool),
+			waiting: make(map[DatasetType][]modelPut), sessions: make(map[string]*modelSession), out: make(map[string]bool),
 		}
 		createGroup(t, m.s, g.name)
 		m.groups = append(m.groups, g)
@@ -156,8 +145,14 @@ func (m *model) random() {
 		}
 	case n < 88:
 		m.quiesce()
-	case n < 91:
+	case n < 90:
 		m.reopen()
+	case n < 92:
+		m.kill()
+	case n < 94:
+		m.backup()
+	case n < 97:
+		m.suppress(g)
 	default:
 		m.op = "sweep"
 		m.sweep(g)
@@ -167,6 +162,7 @@ func (m *model) random() {
 		m.compareSnapshot(h.sn, h.rows)
 	}
 	m.compare(g)
+	m.checkSuppressed(g)
 }
 
 // compare checks that the store shows the model's rows now.
@@ -211,327 +207,33 @@ func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {
 	}
 }
 
-// randomImport begins an import of random rows in records of random sizes.
-func (m *model) randomImport(g *modelGroup) (im *Import, typ DatasetType, mode ImportMode, rows []row) {
-	typ = []DatasetType{Users, Items, Interactions, Interactions}[m.r.IntN(4)]
-	mode = ImportIncremental
-	if m.r.IntN(4) == 0 {
-		mode = ImportFull
-	}
-	rows = m.randomRows(typ, g.rows[typ])
-	m.op = fmt.Sprintf("%s import of %d rows of %s", mode, len(rows), typ)
-	im, err := m.s.BeginImport(context.Background(), g.name, typ, mode)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	for rest := rows; len(rest) > 0; {
-		n := 1 + m.r.IntN(len(rest))
-		rec := record(typ, rest[:n])
-		if err := im.Append(rec); err != nil {
-			m.t.Fatal(err)
-		}
-		rec.Release()
-		rest = rest[n:]
-	}
-	return im, typ, mode, rows
-}
-
-func (m *model) importRows(g *modelGroup) {
-	im, typ, mode, rows := m.randomImport(g)
-	got, err := im.Finish(context.Background(), nil, func(*Tx, ImportResult) error { return nil })
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	after, other, want := applyImport(typ, mode, g.rows[typ], g.put[typ], rows)
-	if got != want {
-		m.t.Errorf("%s: %+v, want %+v", m.op, got, want)
-	}
-	g.rows[typ], g.put[typ] = after, other
-	if mode == ImportFull {
-		g.swept = false
-	}
-	if m.r.IntN(3) > 0 {
-		m.sweep(g)
-	}
-}
-
-// applyImport says what an import should do to the rows of its kind and to the others.
-func applyImport(typ DatasetType, mode ImportMode, there, other, rows []row) (after, others []row, res ImportResult) {
-	res.Read = int64(len(rows))
-	if mode == ImportFull {
-		res.Added, res.Replaced = res.Read, int64(len(there))
-		return slices.Clone(rows), other, res
-	}
-	after = slices.Clone(there)
-	if typ == Interactions {
-		seen := make(map[string]bool)
-		for _, r := range slices.Concat(there, other) {
-			seen[r.String()] = true
-		}
-		for _, r := range rows {
-			if !seen[r.String()] {
-				seen[r.String()] = true
-				after = append(after, r)
-			}
-		}
-		res.Added = int64(len(after) - len(there))
-		res.Duplicate = res.Read - res.Added
-		return after, other, res
-	}
-	last := make(map[any]row)
-	for _, r := range rows {
-		last[r[0]] = r
-	}
-	replaced := func(r row) bool { return last[r[0]] != nil }
-	after, others = slices.DeleteFunc(after, replaced), slices.DeleteFunc(slices.Clone(other), replaced)
-	res.Replaced = int64(len(there) - len(after) + len(other) - len(others))
-	res.Added = int64(len(last))
-	res.Duplicate = res.Read - res.Added
+// compareDistinct compares what an export would write.
+func (m *model) compareDistinct(sn *Snapshot, g *modelGroup) {
+	m.t.Helper()
+	typ := []DatasetType{Users, Items, Interactions}[m.r.IntN(3)]
+	kind := Kind(m.r.IntN(3))
+	rows := map[Kind][]row{KindBulk: g.rows[typ], KindPut: g.put[typ], KindAll: slices.Concat(g.put[typ], g.rows[typ])}[kind]
+	seen := make(map[string]bool)
+	var want []row
 	for i, r := range rows {
-		if !slices.ContainsFunc(rows[i+1:], func(later row) bool { return later[0] == r[0] }) {
-			after = append(after, r)
-		}
-	}
-	return after, others, res
-}
-
-func (m *model) abortImport(g *modelGroup) {
-	ctx := context.Background()
-	im, _, _, _ := m.randomImport(g)
-	m.op = "aborted " + m.op
-	if m.r.IntN(2) == 0 {
-		stop := errors.New("stop")
-		if _, err := im.Finish(ctx, nil, func(*Tx, ImportResult) error { return stop }); !errors.Is(err, stop) {
-			m.t.Fatal(err)
-		}
-		mustCheck(m.t, m.s)
-		m.compare(g)
-		if err := m.s.Tombstone(ctx, g.name, 1<<40, 0, nil); !errors.Is(err, ErrImporting) {
-			m.t.Errorf("tombstone during an import: %v", err)
-		}
-	}
-	if err := im.Abort(ctx); err != nil {
-		m.t.Error(err)
-	}
-}
-
-func (m *model) sweep(g *modelGroup) {
-	if err := m.s.Sweep(context.Background(), g.name); err != nil {
-		m.t.Error(err)
-	}
-	g.swept = true
-	users := make(map[any]bool)
-	for _, typ := range []DatasetType{Users, Interactions} {
-		for _, r := range g.all()[typ] {
-			users[r[0]] = true
-		}
-	}
-	g.forgetSessions(func(user string) bool { return !users[user] })
-}
-
-// deleteUsers runs a deletion up to its tombstones, and a dry run before it.
-func (m *model) deleteUsers(g *modelGroup) {
-	ctx := context.Background()
-	m.job++
-	var list []string
-	for range m.r.IntN(25) {
-		id := m.user()
-		if m.r.IntN(5) == 0 {
-			id = mark + strings.ToUpper(id[len(mark):]) // somebody else
-		}
-		list = append(list, id)
-	}
-	m.op = fmt.Sprintf("deletion of %d IDs", len(list))
-	dry, err := m.s.BeginDryRun(ctx, g.name)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var sum Staged
-	batches := uint32(0)
-	for rest := list; len(rest) > 0; batches++ {
-		n := 1 + m.r.IntN(len(rest))
-		batch := rest[:n]
-		rest = rest[n:]
-		at := func(i int) []byte { return []byte(batch[i]) }
-		if err := dry.Add(ctx, n, at); err != nil {
-			m.t.Fatal(err)
-		}
-		err := m.s.StageUsers(ctx, g.name, m.job, batches, n, at, func(_ *Tx, st Staged) error {
-			sum.Matched, sum.Unknown, sum.Duplicate = sum.Matched+st.Matched, sum.Unknown+st.Unknown, sum.Duplicate+st.Duplicate
-			return nil
-		})
-		if err != nil {
-			m.t.Fatal(err)
-		}
-	}
-	want, err := dry.Finish(ctx)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	distinct, repeats, err := m.s.DistinctUnknown(ctx, m.job, batches)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var del Deleted
-	err = m.s.Tombstone(ctx, g.name, m.job, batches, func(_ *Tx, d Deleted) error {
-		del = d
-		return nil
-	})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.jobs = append(m.jobs, pendingDeletion{m.job, g.name, del.Epoch})
-	got := DryRunResult{Listed: int64(len(list)), Matched: sum.Matched, Unknown: distinct, Duplicate: sum.Duplicate + repeats, Rows: del.Rows}
-	if fmt.Sprint(got) != fmt.Sprint(want) || del.Late != 0 {
-		m.t.Errorf("deletion gave %+v, its dry run %+v", got, want)
-	}
-	m.applyDeletion(g, list, want)
-}
-
-func (m *model) applyDeletion(g *modelGroup, list []string, got DryRunResult) {
-	listed := make(map[any]bool)
-	for _, id := range list {
-		listed[id] = true
-	}
-	matched := make(map[any]bool)
-	for _, typ := range []DatasetType{Users, Interactions} {
-		n := int64(0)
-		for _, rows := range []map[DatasetType][]row{g.rows, g.put} {
-			before := len(rows[typ])
-			rows[typ] = slices.DeleteFunc(slices.Clone(rows[typ]), func(r row) bool {
-				if listed[r[0]] {
-					matched[r[0]] = true
-				}
-				return listed[r[0]]
-			})
-			n += int64(before - len(rows[typ]))
-		}
-		if n != got.Rows[typ] {
-			m.t.Errorf("%s: %d rows deleted, want %d", typ, got.Rows[typ], n)
-		}
-	}
-	g.forgetSessions(func(user string) bool { return listed[user] })
-	if g.swept && got.Matched != int64(len(matched)) {
-		m.t.Errorf("%d users matched, want %d", got.Matched, len(matched))
-	}
-	if got.Matched+got.Unknown != int64(len(listed)) || got.Matched+got.Unknown+got.Duplicate != got.Listed {
-		m.t.Errorf("of %d listed: %+v", len(listed), got)
-	}
-}
-
-// clean cleans, and checks the promises about what is finished and what it waits for.
-func (m *model) clean() {
-	ctx := context.Background()
-	m.op = fmt.Sprintf("clean with %d snapshots", len(m.held))
-	done, waitsFor, err := m.s.Clean(ctx)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	older := m.s.Leases(waitsFor).Open
-	if (waitsFor > 0) != (older > 0) {
-		m.t.Errorf("clean waits for epoch %d and %d snapshots are older", waitsFor, older)
-	}
-	left := m.jobs[:0]
-	for _, j := range m.jobs {
-		if j.epoch > done {
-			if waitsFor == 0 {
-				m.t.Errorf("a deletion of epoch %d is not done at %d, and nothing is waited for", j.epoch, done)
-			}
-			left = append(left, j)
+		if kind == KindAll && typ != Interactions && slices.ContainsFunc(rows[i+1:], func(later row) bool { return later[0] == r[0] }) {
 			continue
 		}
-		if _, err := m.s.CheckGone(ctx, j.group, j.job); err != nil {
-			m.t.Error(err)
-		}
-		if err := m.s.DropStaged(ctx, j.job); err != nil {
-			m.t.Error(err)
+		if !seen[r.String()] {
+			seen[r.String()] = true
+			want = append(want, r)
 		}
 	}
-	m.jobs = left
-}
-
-// replaceDataset removes a dataset and makes an empty one in its place.
-func (m *model) replaceDataset(g *modelGroup) {
-	typ := []DatasetType{Users, Items, Interactions}[m.r.IntN(3)]
-	m.op = fmt.Sprintf("replace %s", typ)
-	err := m.s.Update(context.Background(), func(tx *Tx) error {
-		d, err := tx.Dataset(g.name, typ)
+	var got []row
+	for rec, err := range sn.Distinct(context.Background(), typ, kind) {
 		if err != nil {
-			return err
-		}
-		if err := tx.DeleteDataset(g.name, typ); err != nil {
-			return err
-		}
-		_, err = tx.CreateDataset(d)
-		return err
-	})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	g.rows[typ], g.put[typ], g.waiting[typ], g.swept = nil, nil, nil, false
-	if typ == Interactions {
-		clear(g.sessions)
-	}
-	if m.r.IntN(3) > 0 {
-		m.sweep(g)
-	}
-}
-
-// replaceGroup removes a group that no deletion under way needs, and makes an empty one in its place.
-func (m *model) replaceGroup(g *modelGroup) {
-	if slices.ContainsFunc(m.jobs, func(j pendingDeletion) bool { return j.group == g.name }) {
-		return
-	}
-	m.op = "replace group"
-	err := m.s.Update(context.Background(), func(tx *Tx) error {
-		old, err := tx.Group(g.name)
-		if err != nil {
-			return err
-		}
-		datasets, err := tx.Datasets(g.name)
-		if err != nil {
-			return err
-		}
-		if err := tx.DeleteGroup(g.name); !errors.Is(err, ErrInUse) {
-			return fmt.Errorf("removing a group with datasets: %w", err)
-		}
-		for _, d := range datasets {
-			if err := tx.DeleteDataset(g.name, d.Type); err != nil {
-				return err
-			}
-		}
-		if err := tx.DeleteGroup(g.name); err != nil {
-			return err
-		}
-		if _, err := tx.CreateGroup(old); err != nil {
-			return err
-		}
-		for _, d := range datasets {
-			if _, err := tx.CreateDataset(d); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	clear(g.rows)
-	clear(g.put)
-	clear(g.waiting)
-	clear(g.sessions)
-	g.swept = true
-	m.startOrdinals(g.name)
-}
-
-// mergeLayers merges until there is nothing to merge.
-func (m *model) mergeLayers() {
-	m.op = "merge layers"
-	for more := true; more; {
-		var err error
-		if more, err = m.s.MergeLayers(context.Background()); err != nil {
 			m.t.Fatal(err)
 		}
+		got = append(got, rowsOf(rec)...)
+		rec.Release()
+	}
+	if got, want := sortedStrings(got), sortedStrings(want); !slices.Equal(got, want) {
+		m.t.Errorf("distinct rows of kind %d of %s are %v, want %v", kind, typ, got, want)
 	}
 }
 
@@ -585,4 +287,34 @@ func (m *model) reopen() {
 		m.t.Errorf("reading changed the file: %v", err)
 	}
 	m.s = openQuick(m.t, m.s.path, m.opts, m.limits)
+}
+
+// kill ends the store as a killed process would, and opens it again.
+func (m *model) kill() {
+	for len(m.held) > 0 {
+		m.releaseOne()
+	}
+	m.op = "kill"
+	if err := m.s.closeFiles(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.s = openQuick(m.t, m.s.path, m.opts, m.limits)
+}
+
+// atRest checks that a closed store's free pages read as zeros, and that nothing else is in it than the model's rows.
+func (m *model) atRest() {
+	m.op = "close"
+	path := m.s.path
+	if err := m.s.Close(context.Background()); err != nil {
+		m.t.Error(err)
+		return
+	}
+	m.compareFile()
+	data, page := readFile(m.t, path), os.Getpagesize()
+	used := usedPages(m.t, path)
+	for p := 2; p < len(data)/page; p++ {
+		if !used[p] && len(bytes.TrimLeft(data[p*page:(p+1)*page], "\x00")) > 0 {
+			m.t.Errorf("page %d isn't in use and holds bytes", p)
+		}
+	}
 }

@@ -2,9 +2,7 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -62,27 +60,6 @@ func (m *model) randomRows(typ DatasetType, there []row) []row {
 	return rows
 }
 
-// quiesce finishes everything and looks into the raw file.
-func (m *model) quiesce() {
-	m.op = "quiesce"
-	for len(m.held) > 0 {
-		m.releaseOne()
-	}
-	for range 2 { // the first leaves items with dead rows
-		for _, g := range m.groups {
-			m.sweep(g)
-		}
-		m.clean()
-	}
-	if len(m.jobs) > 0 {
-		m.t.Error("deletions are left although no snapshot is open")
-	}
-	if _, err := m.s.Scrub(context.Background()); err != nil {
-		m.t.Fatal(err)
-	}
-	m.compareFile()
-}
-
 // compareFile checks that the file holds the tokens of the model's rows, and no other ones.
 func (m *model) compareFile() {
 	want := make(map[string]bool)
@@ -102,7 +79,9 @@ func (m *model) compareFile() {
 		for _, puts := range g.waiting {
 			for _, p := range puts {
 				expect(row{p.session})
-				expect(p.row)
+				for _, r := range p.rows {
+					expect(r)
+				}
 			}
 		}
 		for id, s := range g.sessions {
@@ -112,31 +91,33 @@ func (m *model) compareFile() {
 			}
 		}
 	}
-	got := tokens(m.t, m.s.path)
+	sameTokens(m.t, tokens(m.t, m.s.path), want)
+}
+
+// sameTokens checks that a file holds the tokens that it should, and no other ones.
+func sameTokens(t testing.TB, got, want map[string]bool) {
+	t.Helper()
 	for tok := range want {
 		if !got[tok] {
-			m.t.Errorf("%s is not in the file", tok)
+			t.Errorf("%s is not in the file", tok)
 		}
 	}
 	for tok := range got {
 		if !want[tok] {
-			m.t.Errorf("%s is still in the file", tok)
+			t.Errorf("%s is still in the file", tok)
 		}
 	}
 }
 
 // tokens returns all that begins with mark in a file.
 func tokens(t testing.TB, path string) map[string]bool {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := make(map[string]bool)
-	for {
-		i := bytes.Index(data, []byte(mark))
-		if i < 0 {
-			return out
-		}
+	collectTokens(readFile(t, path), out)
+	return out
+}
+
+func collectTokens(data []byte, out map[string]bool) {
+	for i := bytes.Index(data, []byte(mark)); i >= 0; i = bytes.Index(data, []byte(mark)) {
 		out[string(data[i:min(i+tokenSize, len(data))])] = true
 		data = data[i+len(mark):]
 	}

@@ -24,6 +24,18 @@ func (g *modelGroup) forgetSessions(gone func(user string) bool) {
 	}
 }
 
+// modelPut is an entry of the journal.
+type modelPut struct {
+	session string
+	known   bool  // whose it is
+	rows    []row // none: the session is forgotten
+}
+
+type modelSession struct {
+	user    string // "" while nobody is known
+	pending []row
+}
+
 // putRows puts some rows into the journal, those of interactions with a user, a session, or both.
 func (m *model) putRows(g *modelGroup) {
 	typ := []DatasetType{Users, Items, Interactions, Interactions}[m.r.IntN(4)]
@@ -46,6 +58,7 @@ func (m *model) putRows(g *modelGroup) {
 		}
 		m.op = fmt.Sprintf("put %d rows of %s", len(rows), typ)
 		rec := record(typ, rows)
+		leftOut := 0
 		err := m.s.Update(context.Background(), func(tx *Tx) error {
 			d, err := tx.Dataset(g.name, typ)
 			if err != nil {
@@ -53,7 +66,7 @@ func (m *model) putRows(g *modelGroup) {
 			}
 			p, err := NewPut(d, rec, []byte(session), !known)
 			if err == nil {
-				_, err = tx.Put(p)
+				leftOut, err = tx.Put(p)
 			}
 			return err
 		})
@@ -61,12 +74,25 @@ func (m *model) putRows(g *modelGroup) {
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		for _, r := range rows {
-			if !known {
-				r = append(row{nil}, r[1:]...)
-			}
-			g.waiting[typ] = append(g.waiting[typ], modelPut{session, known, r})
+		m.applyPut(g, typ, modelPut{session, known, rows}, leftOut)
+	}
+}
+
+func (m *model) applyPut(g *modelGroup, typ DatasetType, p modelPut, leftOut int) {
+	if !p.known {
+		for i, r := range p.rows {
+			p.rows[i] = append(row{nil}, r[1:]...)
 		}
+	}
+	n := len(p.rows)
+	if p.known && typ != Items && g.suppress {
+		p.rows = slices.DeleteFunc(p.rows, func(r row) bool { return g.out[r[0].(string)] })
+	}
+	if n -= len(p.rows); n != leftOut {
+		m.t.Errorf("%d rows of suppressed users were left out, want %d", leftOut, n)
+	}
+	if len(p.rows) > 0 || p.session != "" {
+		g.waiting[typ] = append(g.waiting[typ], p)
 	}
 }
 
@@ -75,24 +101,70 @@ func (m *model) fold(g *modelGroup) {
 	m.op = "fold"
 	for _, typ := range []DatasetType{Users, Items, Interactions} {
 		for more := true; more; {
+			var got FoldResult
 			var err error
-			if _, more, err = m.s.Fold(context.Background(), g.name, typ); err != nil {
+			if got, more, err = m.s.Fold(context.Background(), g.name, typ); err != nil {
 				m.t.Fatal(err)
 			}
+			n := len(g.waiting[typ]) - m.journaled(g, typ)
+			want := m.applyFold(g, typ, g.waiting[typ][:n])
+			g.waiting[typ] = g.waiting[typ][n:]
+			if got != want {
+				m.t.Errorf("a fold of %d entries of %s: %+v, want %+v", n, typ, got, want)
+			}
+			if more == (len(g.waiting[typ]) == 0) {
+				m.t.Errorf("a fold says %t for more and %d entries are left", more, len(g.waiting[typ]))
+			}
 		}
-		var rows []row
-		for _, p := range g.waiting[typ] {
-			rows = append(rows, m.foldRow(g, p)...)
-		}
-		g.waiting[typ] = nil
-		g.put[typ], g.rows[typ], _ = applyImport(typ, ImportIncremental, g.put[typ], g.rows[typ], rows)
 	}
 }
 
-// foldRow returns the rows whose user an entry of the journal makes known.
-func (m *model) foldRow(g *modelGroup, p modelPut) []row {
+// journaled returns how many entries a dataset's journal has.
+func (m *model) journaled(g *modelGroup, typ DatasetType) (n int) {
+	err := m.s.View(context.Background(), func(tx *Tx) error {
+		d, err := tx.Dataset(g.name, typ)
+		if err != nil {
+			return err
+		}
+		return tx.b.Bucket(bucketJournal).ForEach(func(k, _ []byte) error {
+			if uint32At(k, 0) == d.ID {
+				n++
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return n
+}
+
+// applyFold makes the rows of some entries of the journal those of their users, or of their sessions. A session whose user
+// is kept out, and so not known, is forgotten.
+func (m *model) applyFold(g *modelGroup, typ DatasetType, puts []modelPut) (res FoldResult) {
+	var rows []row
+	for _, p := range puts {
+		if len(p.rows) == 0 {
+			delete(g.sessions, p.session)
+			res.Forgotten++
+		}
+		for _, r := range p.rows {
+			rows = append(rows, m.foldRow(g, p, r, &res)...)
+		}
+	}
+	kept, out := g.leaveOut(typ, ImportIncremental, rows)
+	g.put[typ], g.rows[typ], res.ImportResult = applyImport(typ, ImportIncremental, g.put[typ], g.rows[typ], kept)
+	res.Read, res.Suppressed = int64(len(rows)), out
+	res.Duplicate += int64(len(rows)-len(kept)) - out
+	g.know(typ, kept)
+	g.forgetSessions(func(user string) bool { return !g.known[user] })
+	return res
+}
+
+// foldRow returns the rows whose user a row of an entry makes known.
+func (m *model) foldRow(g *modelGroup, p modelPut, r row, res *FoldResult) []row {
 	if p.session == "" {
-		return []row{p.row}
+		return []row{r}
 	}
 	s := g.sessions[p.session]
 	if s == nil {
@@ -101,48 +173,20 @@ func (m *model) foldRow(g *modelGroup, p modelPut) []row {
 	}
 	var out []row
 	if p.known {
-		s.user = p.row[0].(string)
+		s.user = r[0].(string)
 		for _, r := range s.pending {
 			out = append(out, append(row{s.user}, r[1:]...))
 		}
 		s.pending = nil
-		return append(out, p.row)
+		return append(out, r)
 	}
 	if s.user != "" {
-		return []row{append(row{s.user}, p.row[1:]...)}
+		return []row{append(row{s.user}, r[1:]...)}
 	}
-	if s.pending = append(s.pending, p.row); len(s.pending) > m.limits.sessionRows {
+	res.Waiting++
+	if s.pending = append(s.pending, r); len(s.pending) > m.limits.sessionRows {
 		s.pending = s.pending[1:]
+		res.Dropped++
 	}
 	return nil
-}
-
-// compareDistinct compares what an export would write.
-func (m *model) compareDistinct(sn *Snapshot, g *modelGroup) {
-	m.t.Helper()
-	typ := []DatasetType{Users, Items, Interactions}[m.r.IntN(3)]
-	kind := Kind(m.r.IntN(3))
-	rows := map[Kind][]row{KindBulk: g.rows[typ], KindPut: g.put[typ], KindAll: slices.Concat(g.put[typ], g.rows[typ])}[kind]
-	seen := make(map[string]bool)
-	var want []row
-	for i, r := range rows {
-		if kind == KindAll && typ != Interactions && slices.ContainsFunc(rows[i+1:], func(later row) bool { return later[0] == r[0] }) {
-			continue
-		}
-		if !seen[r.String()] {
-			seen[r.String()] = true
-			want = append(want, r)
-		}
-	}
-	var got []row
-	for rec, err := range sn.Distinct(context.Background(), typ, kind) {
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		got = append(got, rowsOf(rec)...)
-		rec.Release()
-	}
-	if got, want := sortedStrings(got), sortedStrings(want); !slices.Equal(got, want) {
-		m.t.Errorf("distinct rows of kind %d of %s are %v, want %v", kind, typ, got, want)
-	}
 }

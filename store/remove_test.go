@@ -9,12 +9,9 @@ import (
 )
 
 // removeDataset removes a dataset and what only it needs.
-func removeDataset(t testing.TB, s *Store, group string, typ DatasetType) {
+func removeDataset(t testing.TB, s *Store, typ DatasetType) {
 	t.Helper()
-	if err := s.Update(t.Context(), func(tx *Tx) error { return tx.DeleteDataset(group, typ) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Sweep(t.Context(), group); err != nil {
+	if err := removeOf(typ)(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -97,7 +94,7 @@ func TestRemoveGroup(t *testing.T) {
 		t.Errorf("%d keys are left, want %d", after, before)
 	}
 	for _, job := range []uint64{1, 2} {
-		if err := s.DropStaged(t.Context(), job); err != nil {
+		if err := s.DropStaged(t.Context(), job, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

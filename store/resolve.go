@@ -151,7 +151,9 @@ type keyResolver struct {
 	next   uint32       // the next new ordinal
 	sorted ordinalRange // the dictionary's
 
-	suppress bool // the group keeps users out
+	suppress bool  // the group keeps users out
+	lastOnly bool  // of the rows of a key the last one counts
+	repeats  int64 // rows of users left out that would have been duplicates
 
 	// The key before: one with many rows goes on in the next unit.
 	hash    uint64
@@ -192,7 +194,11 @@ func (r *keyResolver) leaveOut(ctx context.Context, u *unit) error {
 			}
 			if out {
 				u.streams[i] = streamLeftOut
-				r.im.result.Suppressed += int64(len(u.rowsOf(i)))
+				n := int64(len(u.rowsOf(i)))
+				if r.lastOnly { // those before the last one may have been dropped before this, and so count as then
+					r.repeats, n = r.repeats+n-1, 1
+				}
+				r.im.result.Suppressed += n
 			}
 		}
 		return nil

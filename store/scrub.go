@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -24,12 +26,17 @@ type ScrubReport struct {
 // moves both meta pages past that state. Readers wait only until those that are under way have ended; writers wait until
 // it is done.
 func (s *Store) Scrub(ctx context.Context) (ScrubReport, error) {
+	return s.ScrubThen(ctx, func(*Tx, ScrubReport) error { return nil })
+}
+
+// ScrubThen is [Store.Scrub] with a transaction right after it, which is what moves the second meta page: the commit before
+// it is what bbolt falls back to if the newest meta page is damaged, and is one after the scrub too.
+func (s *Store) ScrubThen(ctx context.Context, fn func(*Tx, ScrubReport) error) (ScrubReport, error) {
 	report, err := s.scrub(ctx, nil)
 	if err != nil {
 		return report, fmt.Errorf("scrub: %w", err)
 	}
-	// The commit before this one is still what bbolt falls back to if this one's meta page is damaged.
-	if err := s.Update(ctx, func(*Tx) error { return nil }); err != nil {
+	if err := s.Update(ctx, func(tx *Tx) error { return fn(tx, report) }); err != nil {
 		return report, fmt.Errorf("scrub: %w", err)
 	}
 	return report, nil
@@ -81,13 +88,7 @@ func (s *Store) scrub(ctx context.Context, trim func(used int64) int64) (report 
 	defer s.writer.Unlock()
 	// Beginning a write transaction while no read transaction is open turns pages that a reader could still need into
 	// free ones. Readers that come after it see the newest commit, which uses none of them.
-	s.gate.Lock()
-	if s.db == nil {
-		defer s.gate.Unlock()
-		return report, s.down
-	}
-	b, err := s.db.Begin(true)
-	s.gate.Unlock()
+	b, err := s.beginAlone()
 	if err != nil {
 		return report, err
 	}
@@ -98,9 +99,23 @@ func (s *Store) scrub(ctx context.Context, trim func(used int64) int64) (report 
 	return report, s.commitLocked(&Tx{s: s, b: b})
 }
 
+// beginAlone starts a write transaction while no read transaction is open. The caller holds writer.
+func (s *Store) beginAlone() (_ *bolt.Tx, err error) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.db == nil {
+		return nil, s.down
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer catchFault(&err)
+	return s.begin(true)
+}
+
 // zeroFree zeroes the pages that are free in b, a write transaction that began behind the gate and changed nothing yet,
 // and that the walk over the pages doesn't reach either. trim is that of scrub.
 func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubReport, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer catchFault(&err)
 	info, err := s.file.Stat()
 	if err != nil {
 		return report, err
@@ -113,9 +128,11 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 	if err != nil {
 		return report, pageError(err)
 	}
-	dirty, err := pages.Dirty(s.file, meta.PageSize, st.Free)
-	if err != nil {
-		return report, err
+	dirty := st.Free
+	if !s.unsure {
+		if dirty, err = pages.Dirty(s.file, meta.PageSize, st.Free); err != nil {
+			return report, err
+		}
 	}
 	for _, r := range dirty {
 		for id := r.First; id < r.End(); id++ {
@@ -128,6 +145,11 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 			}
 		}
 	}
+	if s.unsure {
+		whole := uint64(info.Size())/uint64(meta.PageSize) - uint64(meta.HighWater)
+		dirty = append(slices.Clone(dirty), pages.Run{First: meta.HighWater, Pages: whole})
+	}
+	s.unsure = true
 	zeroed, err := pages.Zero(s.file, meta.PageSize, dirty)
 	if err != nil {
 		return report, fullDisk(err)
@@ -136,6 +158,7 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 	if err != nil {
 		return report, fullDisk(err)
 	}
+	s.unsure = false
 	report = ScrubReport{
 		PagesFree: int64(pages.CountPages(st.Free)), PagesZeroed: zeroed.Pages + tail.Pages,
 		BytesWritten: zeroed.BytesWritten + tail.BytesWritten, BytesPunched: zeroed.BytesPunched + tail.BytesPunched,

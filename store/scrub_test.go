@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -76,3 +77,35 @@ func TestTrim(t *testing.T) {
 
 // shortRuns is more than the room of all free runs that are too short to be given back.
 const shortRuns = 1 << 20
+
+// TestScrubAfterFailure: when zeros may not have reached the disk, all free pages are written, also those that read as zeros.
+func TestScrubAfterFailure(t *testing.T) {
+	s := filledStore(t, Options{Codec: CodecNone, BlockRows: 9}, defaultLimits)
+	_, _, inter := oneOfEach()
+	deleteUsers(t, s, "shop", 9, inter[0][0].(string), inter[40][0].(string))
+	finishDeletion(t, s, "shop", 9)
+	report, err := s.Scrub(t.Context())
+	if err != nil || report.PagesZeroed == 0 || report.PagesZeroed >= report.PagesFree {
+		t.Fatalf("%+v, %v: want some of the free pages to be zeroed", report, err)
+	}
+	file := s.file
+	if s.file, err = os.Open(s.path); err != nil { // which can't be written
+		t.Fatal(err)
+	}
+	if _, err := s.Scrub(t.Context()); err == nil {
+		t.Fatal("a scrub that can't write succeeds")
+	}
+	if err := s.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.file = file
+	all, err := s.Scrub(t.Context())
+	if err != nil || all.PagesZeroed < all.PagesFree {
+		t.Errorf("%+v, %v: want all free pages to be zeroed", all, err)
+	}
+	again, err := s.Scrub(t.Context())
+	if err != nil || again.PagesZeroed >= again.PagesFree {
+		t.Errorf("%+v, %v: want some of the free pages to be zeroed", again, err)
+	}
+	mustCheck(t, s)
+}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,25 +121,40 @@ type Store struct {
 	// between two commits.
 	committed func()
 
-	// file is a handle of our own on the file, for walking and zeroing pages.
-	file *os.File
-
 	// writer is held for the length of a write transaction, and while pages are zeroed.
 	writer sync.Mutex
 	// gate is held for reading by every bbolt read transaction, and for writing to let them end (scrub) or to swap db.
 	// Lock order: writer, then gate.
-	gate sync.RWMutex
-	db   *bolt.DB // guarded by gate; nil when closed
-	down error    // guarded by gate; why db is nil
+	gate    sync.RWMutex
+	handles       // guarded by gate; nothing when closed
+	down    error // guarded by gate; why there are none
 
 	// key makes hashes of IDs. It is nil in a read-only store whose key the caller holds and didn't give.
 	key *idKey
+
+	// unsure is set when a write or a sync has failed: what then reads as zeros may do so in the system's memory alone, and
+	// a sync that comes later doesn't write it again. The next scrub overwrites all free pages. Guarded by writer.
+	unsure bool
 
 	views   datasetViews
 	leases  leaseTable
 	pins    itemPins
 	cleaner cleaner
 	used    atomic.Int64 // bytes of pages in use when the last scrub looked; 0 before
+}
+
+// handles are what is open of a file.
+type handles struct {
+	db   *bolt.DB
+	file *os.File // of our own, for walking and zeroing pages
+	meta []byte   // a map of the two meta pages; see [handles.begin]
+}
+
+func (h handles) close() error {
+	if h.db == nil {
+		return nil
+	}
+	return errors.Join(unmapPages(h.meta), h.db.Close(), h.file.Close())
 }
 
 // Open opens the store at path, and creates it unless opts.ReadOnly is set. What a crash left behind (imports in flight,
@@ -160,7 +176,7 @@ func open(ctx context.Context, path string, opts Options, limits limits) (*Store
 	}
 	s := &Store{path: path, opts: opts, log: opts.Logger, limits: limits}
 	s.leases.init()
-	if s.db, s.file, err = openFile(path, opts); err != nil {
+	if s.handles, err = openFile(path, opts); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	if err := s.load(ctx); err != nil {
@@ -175,10 +191,12 @@ func open(ctx context.Context, path string, opts Options, limits limits) (*Store
 }
 
 // load reads the format record.
-func (s *Store) load(ctx context.Context) error {
+func (s *Store) load(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer catchFault(&err)
 	return s.db.View(func(b *bolt.Tx) error {
 		meta := b.Bucket(bucketMeta)
 		if meta == nil || meta.Get(keyInfo) == nil {
@@ -257,17 +275,9 @@ func (s *Store) closeFiles() error {
 	defer s.writer.Unlock()
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	var errs []error
-	if s.db != nil {
-		errs = append(errs, s.db.Close())
-		s.db = nil
-	}
-	if s.file != nil {
-		errs = append(errs, s.file.Close())
-		s.file = nil
-	}
-	s.down = ErrClosed
-	return errors.Join(errs...)
+	err := s.handles.close()
+	s.handles, s.down = handles{}, ErrClosed
+	return err
 }
 
 // createIfMissing makes an empty store under another name and links it to path, since a power loss while bbolt
@@ -330,7 +340,8 @@ func initialise(path string, opts Options) (err error) {
 
 // openFile locks the file, walks its page structure by pread, and only then lets bbolt map it: a page that points
 // outside of the file would be a SIGBUS later.
-func openFile(path string, opts Options) (_ *bolt.DB, _ *os.File, err error) {
+func openFile(path string, opts Options) (h handles, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	var locked *os.File
 	defer func() {
 		if r := recover(); r != nil {
@@ -372,14 +383,18 @@ func openFile(path string, opts Options) (_ *bolt.DB, _ *os.File, err error) {
 		if checkErr != nil {
 			err = checkErr
 		}
-		return nil, nil, fullDisk(err)
+		return h, fullDisk(err)
 	}
 	db.AllocSize = allocSize
 	file, err := os.OpenFile(path, mode, 0)
 	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return h, errors.Join(err, db.Close())
 	}
-	return db, file, nil
+	meta, err := mapPages(file, 2*db.Info().PageSize)
+	if err != nil {
+		return h, errors.Join(err, db.Close(), file.Close())
+	}
+	return handles{db, file, meta}, nil
 }
 
 // checkPages walks the page structure and returns how many runs of pages are in use, or every fault in it.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
@@ -89,7 +90,9 @@ func (s *Store) viewLocked(fn func(*Tx) error) (err error) {
 	if s.db == nil {
 		return s.down
 	}
-	b, err := s.db.Begin(false)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer catchFault(&err)
+	b, err := s.begin(false)
 	if err != nil {
 		return fmt.Errorf("begin read: %w", err)
 	}
@@ -104,7 +107,7 @@ func (s *Store) viewLocked(fn func(*Tx) error) (err error) {
 // Update runs fn in a write transaction and commits it if fn returns nil. There is one at a time, and all that it
 // touches is held in memory until it commits. When the commit itself fails its outcome is unknown: the file is opened
 // again, the error says so, and the caller has to look at what is there. An error of fn rolls back.
-func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
+func (s *Store) Update(ctx context.Context, fn func(*Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -113,13 +116,15 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	}
 	s.writer.Lock()
 	defer s.writer.Unlock()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer catchFault(&err)
 	tx, err := s.beginWrite()
 	if err != nil {
 		return err
 	}
 	done := false
 	defer func() {
-		if !done { // fn panicked: let go of bbolt's lock, so that the panic is what the caller sees
+		if !done { // fn panicked: let go of bbolt's lock, so that the panic is what the caller sees, or its error
 			_ = tx.b.Rollback()
 		}
 	}()
@@ -136,23 +141,24 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
-// beginWrite starts a write transaction. The caller holds writer.
-func (s *Store) beginWrite() (*Tx, error) {
+// beginWrite starts a write transaction. The caller holds writer and catches faults.
+func (s *Store) beginWrite() (tx *Tx, err error) {
 	s.gate.RLock()
-	db, down := s.db, s.down
+	h, down := s.handles, s.down
 	s.gate.RUnlock()
-	if db == nil {
+	if h.db == nil {
 		return nil, down
 	}
-	b, err := db.Begin(true)
+	b, err := h.begin(true)
 	if err != nil {
 		return nil, fmt.Errorf("begin write: %w", err)
 	}
-	tx, err := s.newTx(b)
-	if err != nil {
-		return nil, errors.Join(err, b.Rollback())
-	}
-	return tx, nil
+	defer func() {
+		if tx == nil {
+			err = errors.Join(err, b.Rollback())
+		}
+	}()
+	return s.newTx(b)
 }
 
 // commitLocked commits, and opens the file again if that fails. The caller holds writer.
@@ -162,14 +168,14 @@ func (s *Store) commitLocked(tx *Tx) error {
 			return errors.Join(err, tx.b.Rollback())
 		}
 	}
-	err := tx.b.Commit()
+	err := commit(tx.b)
 	if err == nil {
 		if s.committed != nil {
 			s.committed()
 		}
 		return nil
 	}
-	err = fullDisk(err)
+	err, s.unsure = fullDisk(err), true
 	if rerr := tx.b.Rollback(); rerr != nil && !errors.Is(rerr, berrors.ErrTxClosed) {
 		err = errors.Join(err, rerr)
 	}
@@ -189,16 +195,16 @@ func fullDisk(err error) error {
 func (s *Store) reopenLocked() error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	err := errors.Join(s.db.Close(), s.file.Close())
-	s.db, s.file, s.down = nil, nil, ErrPoisoned
+	err := s.handles.close()
+	s.handles, s.down = handles{}, ErrPoisoned
 	if err != nil {
 		return errors.Join(ErrPoisoned, err)
 	}
-	db, file, err := openFile(s.path, s.opts)
+	h, err := openFile(s.path, s.opts)
 	if err != nil {
 		return errors.Join(ErrPoisoned, err)
 	}
-	s.db, s.file, s.down = db, file, nil
+	s.handles, s.down = h, nil
 	return nil
 }
 

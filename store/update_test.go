@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,18 +20,15 @@ var wider = []Field{
 	{Name: "AGE", Type: TypeInt32, Nullable: true}, {Name: "VIP", Type: TypeBool, Nullable: true},
 }
 
-func updateUsers(t testing.TB, s *Store, group string) {
-	t.Helper()
-	err := s.Update(t.Context(), func(tx *Tx) error {
+// updateUsers gives the Users dataset of the group "shop" these columns.
+func updateUsers(ctx context.Context, s *Store) error {
+	return s.Update(ctx, func(tx *Tx) error {
 		if err := tx.CreateSchema(Schema{Name: "wider", Type: string(Users), Fields: wider}); err != nil {
 			return err
 		}
-		_, err := tx.UpdateDataset(group, Users, "wider", time.Now())
+		_, err := tx.UpdateDataset("shop", Users, "wider", time.Now())
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestUpdateDataset changes the schema of a dataset with rows: old rows read null in new columns, also after an import, a
@@ -51,7 +49,9 @@ func TestUpdateDataset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	updateUsers(t, s, "shop")
+	if err := updateUsers(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
 	compare := func(s *Store, step string) {
 		t.Helper()
 		if got := texts(t, s); !slices.Equal(got, want) {

@@ -141,3 +141,18 @@ func TestReadOnlyStore(t *testing.T) {
 	page.want(t, http.StatusOK, "<b>4</b><span>rows would be deleted")
 	eventually(t, "only the list of the dry run is left", func() bool { return len(f.lists()) == 1 })
 }
+
+// TestExport shows an export, which has no source.
+func TestExport(t *testing.T) {
+	f := setup(t, console.Options{})
+	_, err := f.e.Export(context.Background(), engine.NewDatasetExportJob{
+		Name: "out", Group: "shop", Type: engine.Interactions, Ingestion: engine.IngestionAll, Destination: t.TempDir(),
+	})
+	f.must(err)
+	j := decode[console.Job](t, f.get("/console/api/jobs/dataset-export-job/out"))
+	if j.KindText != "export of interactions, all" || j.RowsText != "120 exported to 1 file" || j.ReasonText != "" {
+		t.Errorf("job %+v", j)
+	}
+	f.get("/").want(t, http.StatusOK, "export of interactions, all")
+	f.get("/console/jobs/dataset-export-job/out").want(t, http.StatusOK, "120 exported to 1 file")
+}

@@ -103,7 +103,7 @@ func kindText(j engine.Job, dataset string) string {
 	case engine.KindImport:
 		return fmt.Sprintf("import of %s, %s", dataset, strings.ToLower(string(j.Mode)))
 	}
-	return strings.TrimSuffix(strings.ReplaceAll(string(j.Kind), "-", " "), " job") + " of " + dataset
+	return fmt.Sprintf("export of %s, %s", dataset, strings.ToLower(string(j.Ingestion)))
 }
 
 // nowText says what a job under way is doing.
@@ -161,6 +161,9 @@ func listText(j engine.Job) string {
 
 // reasonText is the failure reason for a line of a table: what a file is called there says more than where it lies.
 func reasonText(j engine.Job) string {
+	if j.Source == "" { // of an export
+		return j.FailureReason
+	}
 	name := path.Base(j.Source)
 	if strings.HasPrefix(name, listPrefix) {
 		name = "uploaded list"

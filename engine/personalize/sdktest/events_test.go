@@ -22,10 +22,7 @@ import (
 	"github.com/expunge-db/expunge/engine/personalize"
 )
 
-// The SDK's client of the events service isn't among the modules that can be had everywhere: what it sends is sent here by hand,
-// signed by the SDK's signer. boto3's client is used by .ci/clients.sh.
-
-// event calls the events service. code is the exception, "" for none.
+// event calls the events service by hand, also with what the SDK's client doesn't send. code is the exception, "" for none.
 func (s *service) event(path string, input any) (status int, code string) {
 	s.t.Helper()
 	body, err := json.Marshal(input)

@@ -1,7 +1,5 @@
-// Package sdktest tests package personalize with the client of the AWS SDK for Go, over real connections and signed. It is a
-// package of its own so that who embeds the handler doesn't need the client, and has nothing but tests.
-//
-// The client of the events service isn't used: see events_test.go.
+// Package sdktest tests package personalize with the clients of the AWS SDK for Go, over real connections and signed. It is a
+// package of its own so that who embeds the handler doesn't need the clients, and has nothing but tests.
 package sdktest
 
 import (

@@ -38,26 +38,21 @@ func decimalOf[F float](v F, pow float64) (k int64, ok bool) {
 // text made.
 func fromDecimal[F float](k int64, pow float64) F { return F(float64(k) / pow) }
 
-// decimals appends vals as decimals of one exponent to dst. A value that is a
-// decimal of one exponent is one of the next too, so the least that fits each
-// in turn fits all, but for the bound on k.
+// decimals appends vals as decimals of one exponent to dst, the least that fits them all. It begins with the least of all, and
+// anew with the next whenever a value doesn't fit, which in most columns is at one of the first.
 func decimals[F float](dst []int64, vals []F) (ks []int64, exponent uint8, ok bool) {
-	for _, v := range vals {
-		for {
-			if _, ok := decimalOf(v, powersOfTen[exponent]); ok {
-				break
-			}
-			if exponent++; exponent > maxExponent {
-				return dst, 0, false
-			}
+	start := len(dst)
+	for i := 0; i < len(vals); {
+		k, ok := decimalOf(vals[i], powersOfTen[exponent])
+		if ok {
+			dst = append(dst, k)
+			i++
+			continue
 		}
-	}
-	for _, v := range vals {
-		k, ok := decimalOf(v, powersOfTen[exponent])
-		if !ok {
-			return dst, 0, false
+		if exponent++; exponent > maxExponent {
+			return dst[:start], 0, false
 		}
-		dst = append(dst, k)
+		dst, i = dst[:start], 0
 	}
 	return dst, exponent, true
 }

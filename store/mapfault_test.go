@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// cutCopies calls fn with stores whose file another program cuts short while they are open: a page of the memory map that
+// lies behind the file's end is a fault.
+func cutCopies(t *testing.T, fn func(s *Store, size int64)) (cuts int) {
+	whole, _, _ := smallFile(t, CodecPacked)
+	path := filepath.Join(t.TempDir(), "cut.expunge")
+	for size := 0; size < len(whole); size += os.Getpagesize() {
+		for _, rest := range []int64{0, 1000} { // a page of which a part is left reads as zeros behind it
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := open(t.Context(), path, Options{}, defaultLimits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.db.NoSync, s.db.NoGrowSync = true, true
+			if err := os.Truncate(path, int64(size)+rest); err != nil {
+				t.Fatal(err)
+			}
+			fn(s, int64(size)+rest)
+			cuts++
+			_ = s.Close(context.Background()) // which can't scrub
+			if err := s.Close(context.Background()); err != nil {
+				t.Errorf("cut to %d: closed again: %v", size, err)
+			}
+		}
+	}
+	return cuts
+}
+
+// TestCutWhileOpen: what can't be read is an error, never the end of the process, nor another content. Of a page that was cut
+// in the middle the rest reads as zeros, which only a walk over all pages tells: a check's, a scrub's, or that of opening.
+func TestCutWhileOpen(t *testing.T) {
+	_, want, _ := smallFile(t, CodecPacked)
+	failed := 0
+	cuts := cutCopies(t, func(s *Store, size int64) {
+		got, err := readAll(t.Context(), s)
+		var corrupt *CorruptError
+		switch {
+		case size%int64(os.Getpagesize()) > 0:
+		case err != nil && !errors.As(err, &corrupt):
+			t.Errorf("cut to %d: scan: %v", size, err)
+		case err == nil && !slices.Equal(got, want):
+			t.Errorf("cut to %d: the content is another one and nobody noticed", size)
+		case err != nil:
+			failed++
+		}
+		report, checkErr := s.Check(t.Context())
+		if err != nil && checkErr == nil && len(report.Problems) == 0 {
+			t.Errorf("cut to %d: the scan fails and the check finds nothing", size)
+		}
+		for name, call := range everyCall(s) {
+			if err := call(t.Context()); size < 2*4096 && err == nil && name != "check" { // which reports it
+				t.Errorf("cut to %d: %s succeeds", size, name)
+			}
+		}
+	})
+	if failed == 0 {
+		t.Errorf("of %d scans none failed", cuts)
+	}
+	t.Logf("%d cuts, %d scans failed", cuts, failed)
+}
+
+// TestCutBeforeWrite: writes to a file that was cut short fail or leave one that is found to be damaged.
+func TestCutBeforeWrite(t *testing.T) {
+	_, want, _ := smallFile(t, CodecPacked)
+	failed := 0
+	cuts := cutCopies(t, func(s *Store, size int64) {
+		ctx := t.Context()
+		at := func(int) []byte { return []byte(mark + "u00000000005") }
+		err := s.StageUsers(ctx, "shop", 7, 0, 1, at, func(*Tx, Staged) error { return nil })
+		if err == nil {
+			err = s.Tombstone(ctx, "shop", 7, 1, func(*Tx, Deleted) error { return nil })
+		}
+		if err == nil {
+			_, _, err = s.Clean(ctx)
+		}
+		if err == nil {
+			_, err = s.Scrub(ctx)
+		}
+		if err != nil {
+			failed++
+			return
+		}
+		after := slices.DeleteFunc(slices.Clone(want), func(r string) bool { return strings.HasPrefix(r, string(at(0))) })
+		if got, err := readAll(ctx, s); err == nil && !slices.Equal(got, after) {
+			t.Errorf("cut to %d: %d rows after the deletion, want %d", size, len(got), len(after))
+		}
+	})
+	if failed == 0 {
+		t.Errorf("of %d deletions none failed", cuts)
+	}
+	t.Logf("%d cuts, %d deletions failed", cuts, failed)
+}
+
+// TestPanicsThatAreNoFaults go on: they are bugs.
+func TestPanicsThatAreNoFaults(t *testing.T) {
+	s := testStore(t, Options{})
+	for name, fn := range map[string]func(*Tx) error{
+		"value":       func(*Tx) error { panic("in fn") },
+		"nil pointer": func(*Tx) error { var p *Store; p.path = ""; return nil },
+		"index":       func(tx *Tx) error { return []error{nil}[tx.Epoch()+5] },
+	} {
+		for way, call := range map[string]func(context.Context, func(*Tx) error) error{"view": s.View, "update": s.Update} {
+			panicked := func() (r any) {
+				defer func() { r = recover() }()
+				_ = call(t.Context(), fn)
+				return nil
+			}()
+			if panicked == nil {
+				t.Errorf("%s in %s: no panic", name, way)
+			}
+		}
+	}
+}
