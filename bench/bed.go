@@ -23,8 +23,8 @@ func create(ctx context.Context, path string) (e *engine.Engine, err error) {
 	if e, err = engine.Open(ctx, path, engine.Options{}); err != nil {
 		return nil, err
 	}
-	if _, err = e.CreateDatasetGroup(ctx, group); err == nil {
-		if _, err = e.CreateSchema(ctx, "interactions", []byte(InteractionsSchema)); err == nil {
+	if _, err = e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: group}); err == nil {
+		if _, err = e.CreateSchema(ctx, engine.NewSchema{Name: "interactions", Avro: []byte(InteractionsSchema)}); err == nil {
 			_, err = e.CreateDataset(ctx, engine.NewDataset{
 				Name: "interactions", Group: group, Type: engine.Interactions, Schema: "interactions",
 			})

@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/expunge-db/expunge/store"
 )
 
 // backgroundDelay is how long Finish waits before the next part of what no job waits for, so that jobs come first.
@@ -33,6 +36,10 @@ func (e *Engine) background(ctx context.Context) (again time.Duration, err error
 
 // tidy reports whether there is more to do.
 func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
+	again, err := e.sweep(ctx)
+	if err != nil {
+		return false, err
+	}
 	more, err = e.store.MergeLayers(ctx)
 	if err != nil {
 		return false, err
@@ -47,7 +54,7 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 		}
 		e.unscrubbed = true
 	}
-	if more {
+	if more || again {
 		return true, nil
 	}
 	if e.unscrubbed {
@@ -57,6 +64,50 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 		e.unscrubbed = false
 	}
 	return e.store.Trim(ctx)
+}
+
+// sweep lets the IDs that no row refers to leave the dictionaries of all groups. A group waits whose turn is being taken, or
+// was when the last process ended: a deletion that has matched users must find them again, should they come back. It reports whether there is more to do once
+// what was replaced is out of the file.
+func (e *Engine) sweep(ctx context.Context) (again bool, err error) {
+	groups, err := e.store.Unswept(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, g := range groups {
+		unlock, ok := e.turns.tryLock(g)
+		if !ok {
+			continue
+		}
+		swept, err := e.sweepGroup(ctx, g)
+		unlock()
+		if err != nil {
+			return false, err
+		}
+		again = again || swept
+	}
+	return again, nil
+}
+
+// sweepGroup sweeps a group whose lock the caller holds, unless a deletion has begun.
+func (e *Engine) sweepGroup(ctx context.Context, group string) (swept bool, err error) {
+	open, err := e.unfinished(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, j := range open {
+		if j.Kind == KindDeletion && j.GroupARN == e.groupARN(group) && j.Status == StatusInProgress && !j.Released {
+			return false, nil
+		}
+	}
+	err = e.store.Sweep(ctx, group)
+	if errors.Is(err, store.ErrNotFound) { // removed meanwhile
+		return false, nil
+	}
+	if err == nil {
+		e.setReplaced()
+	}
+	return err == nil, err
 }
 
 // setReplaced notes that the file holds what an import or a merge replaced.

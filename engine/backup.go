@@ -17,6 +17,16 @@ type BackupReport = store.BackupReport
 //
 // A backup is out of reach of later deletions: what they erase stays in it. Delete it, or replay the lists against it.
 func (e *Engine) Backup(ctx context.Context, dest string) (BackupReport, error) {
+	// What was put and is no layer yet is copied while writers wait: so there should be little of it.
+	groups, err := e.store.Journaled(ctx)
+	if err != nil {
+		return BackupReport{}, err
+	}
+	for _, g := range groups {
+		if err := e.foldNow(ctx, g); err != nil {
+			return BackupReport{}, err
+		}
+	}
 	return e.store.Backup(ctx, dest, func(tx *store.Tx) (last uint64, err error) {
 		open, err := jobs.Unfinished(jobTx{tx.KV()})
 		if err != nil {
@@ -29,7 +39,7 @@ func (e *Engine) Backup(ctx context.Context, dest string) (BackupReport, error) 
 				}
 			}
 		}
-		for _, kind := range []jobs.Kind{jobs.KindDeletion, jobs.KindImport} {
+		for _, kind := range []jobs.Kind{jobs.KindDeletion, jobs.KindImport, jobs.KindExport} {
 			newest, _, err := jobs.List(jobTx{tx.KV()}, jobs.Filter{Kind: kind}, 0, 1)
 			if err != nil {
 				return 0, err

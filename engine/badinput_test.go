@@ -244,7 +244,7 @@ func TestLocations(t *testing.T) {
 
 func TestGroupWithoutDatasets(t *testing.T) {
 	e := open(t, storePath(t), engine.Options{})
-	must[engine.DatasetGroup](t)(e.CreateDatasetGroup(context.Background(), "empty"))
+	must[engine.DatasetGroup](t)(e.CreateDatasetGroup(context.Background(), engine.NewDatasetGroup{Name: "empty"}))
 	if job := deleteUsers(t, e, "empty", "somebody"); *job.NumDeleted != 0 || job.Counts.Unknown != 1 {
 		t.Errorf("job %+v", job)
 	}
@@ -265,7 +265,10 @@ func TestBadArguments(t *testing.T) {
 		return func() error { _, err := e.CreateDatasetImportJob(ctx, n); return err }
 	}
 	schema := func(avro string) func() error {
-		return func() error { _, err := e.CreateSchema(ctx, "s", []byte(avro)); return err }
+		return func() error {
+			_, err := e.CreateSchema(ctx, engine.NewSchema{Name: "s", Avro: []byte(avro)})
+			return err
+		}
 	}
 	for name, c := range map[string]struct {
 		do   func() error
@@ -284,8 +287,8 @@ func TestBadArguments(t *testing.T) {
 		"bad import mode":      {imp(engine.NewDatasetImportJob{Group: "g", Type: engine.Users, Source: list, Mode: "HALF"}), engine.ErrInvalid},
 		"no dataset type":      {imp(engine.NewDatasetImportJob{Group: "g", Source: list, Mode: engine.ImportFull}), engine.ErrInvalid},
 		"unknown dataset type": {imp(engine.NewDatasetImportJob{Group: "g", Type: "PETS", Source: list, Mode: engine.ImportFull}), engine.ErrInvalid},
-		"group name taken":     {func() error { _, err := e.CreateDatasetGroup(ctx, "g"); return err }, engine.ErrExists},
-		"bad group name":       {func() error { _, err := e.CreateDatasetGroup(ctx, "ä"); return err }, engine.ErrInvalid},
+		"group name taken":     {func() error { _, err := e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: "g"}); return err }, engine.ErrExists},
+		"bad group name":       {func() error { _, err := e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: "ä"}); return err }, engine.ErrInvalid},
 		"second dataset of a type": {func() error {
 			_, err := e.CreateDataset(ctx, engine.NewDataset{Name: "again", Group: "g", Type: engine.Users, Schema: "g-users"})
 			return err
@@ -294,7 +297,10 @@ func TestBadArguments(t *testing.T) {
 			_, err := e.CreateDataset(ctx, engine.NewDataset{Name: "x", Group: "g", Type: engine.Users, Schema: "g-items"})
 			return err
 		}, engine.ErrInvalid},
-		"schema name taken":       {func() error { _, err := e.CreateSchema(ctx, "g-users", []byte(testSchemas[engine.Users])); return err }, engine.ErrExists},
+		"schema name taken": {func() error {
+			_, err := e.CreateSchema(ctx, engine.NewSchema{Name: "g-users", Avro: []byte(testSchemas[engine.Users])})
+			return err
+		}, engine.ErrExists},
 		"schema not JSON":         {schema("{"), engine.ErrInvalid},
 		"schema without USER_ID":  {schema(strings.Replace(testSchemas[engine.Users], "USER_ID", "ID", 1)), engine.ErrInvalid},
 		"schema, nullable key":    {schema(strings.Replace(testSchemas[engine.Users], `"USER_ID","type":"string"`, `"USER_ID","type":["null","string"]`, 1)), engine.ErrInvalid},

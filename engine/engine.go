@@ -51,6 +51,11 @@ type Engine struct {
 	runner  *jobs.Runner // nil when read-only
 	resumed []Job        // see Resumed
 	maxAge  time.Duration
+	turns   groupLocks
+	parsed  parsedSchemas
+
+	committer *committer // nil when read-only; as is folder
+	folder    *folder
 
 	locations ingest.Locations
 
@@ -99,11 +104,14 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("read unfinished jobs: %w", err), s.Close(ctx))
 	}
 	e.runner = jobs.NewRunner(jobDB{s}, worker{e}, opts.Logger)
+	e.committer, e.folder = newCommitter(e), newFolder(e)
 	// Jobs outlive the call that opened the engine: Close ends them.
 	if err := e.runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, errors.Join(fmt.Errorf("start jobs: %w", err), s.Close(ctx))
 	}
 	e.runner.Wake()
+	e.committer.start()
+	e.folder.start()
 	return e, nil
 }
 
@@ -120,11 +128,13 @@ func (e *Engine) unfinished(ctx context.Context) (open []Job, err error) {
 	return open, err
 }
 
-// Close stops the jobs, which go on when the store is opened again, waits for open snapshots until ctx ends, makes every
+// Close stops the jobs, which go on when the store is opened again, and the intake of events, waits for open snapshots until ctx ends, makes every
 // free page of the file read as zeros, and closes it. If ctx ends first the error is [ErrLeased]: release the snapshots
 // and call Close again. Closing a closed engine does nothing.
 func (e *Engine) Close(ctx context.Context) error {
 	if e.runner != nil {
+		e.committer.stop()
+		e.folder.stop()
 		e.runner.Stop()
 	}
 	return e.store.Close(ctx)

@@ -22,6 +22,8 @@ func mapError(err error) error {
 		return ofKind(ErrNotFound, err)
 	case errors.Is(err, store.ErrExists):
 		return ofKind(ErrExists, err)
+	case errors.Is(err, store.ErrSchema):
+		return ofKind(ErrInvalid, err)
 	}
 	return err
 }

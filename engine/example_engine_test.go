@@ -50,10 +50,10 @@ func run(ctx context.Context, dir string) error {
 		return err
 	}
 	defer e.Close(ctx)
-	if _, err := e.CreateDatasetGroup(ctx, "shop"); err != nil {
+	if _, err := e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: "shop"}); err != nil {
 		return err
 	}
-	if _, err := e.CreateSchema(ctx, "events", []byte(eventsSchema)); err != nil {
+	if _, err := e.CreateSchema(ctx, engine.NewSchema{Name: "events", Avro: []byte(eventsSchema)}); err != nil {
 		return err
 	}
 	_, err = e.CreateDataset(ctx, engine.NewDataset{Name: "events", Group: "shop", Type: engine.Interactions, Schema: "events"})

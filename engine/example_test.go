@@ -24,9 +24,9 @@ func openShop(ctx context.Context) (e *engine.Engine, dir string, closeShop func
 }
 
 func importShop(ctx context.Context, e *engine.Engine, dir string) {
-	_, err := e.CreateDatasetGroup(ctx, "shop")
+	_, err := e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: "shop"})
 	fail(err)
-	_, err = e.CreateSchema(ctx, "events", []byte(eventsSchema))
+	_, err = e.CreateSchema(ctx, engine.NewSchema{Name: "events", Avro: []byte(eventsSchema)})
 	fail(err)
 	_, err = e.CreateDataset(ctx, engine.NewDataset{Name: "events", Group: "shop", Type: engine.Interactions, Schema: "events"})
 	fail(err)

@@ -134,7 +134,7 @@ func TestReadOnly(t *testing.T) {
 			_, err := e.Import(ctx, engine.NewDatasetImportJob{Group: "g", Type: engine.Users, Source: list, Mode: engine.ImportFull})
 			return err
 		},
-		"create group": func() error { _, err := e.CreateDatasetGroup(ctx, "x"); return err },
+		"create group": func() error { _, err := e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: "x"}); return err },
 	} {
 		if err := do(); !errors.Is(err, engine.ErrReadOnly) {
 			t.Errorf("%s: %v, want ErrReadOnly", what, err)

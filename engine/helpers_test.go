@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -85,14 +86,26 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
+// eventually waits for what the engine does in the background.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for range 6000 {
+		if ok() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("it never came to this: %s", what)
+}
+
 // createGroup makes a group with a dataset for each schema.
 func createGroup(t testing.TB, e *engine.Engine, group string, schemas map[engine.DatasetType]string) {
 	t.Helper()
 	ctx := context.Background()
-	must[engine.DatasetGroup](t)(e.CreateDatasetGroup(ctx, group))
+	must[engine.DatasetGroup](t)(e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: group}))
 	for typ, avro := range schemas {
 		name := group + "-" + strings.ToLower(string(typ))
-		must[engine.Schema](t)(e.CreateSchema(ctx, name, []byte(avro)))
+		must[engine.Schema](t)(e.CreateSchema(ctx, engine.NewSchema{Name: name, Avro: []byte(avro)}))
 		must[engine.Dataset](t)(e.CreateDataset(ctx, engine.NewDataset{Name: name, Group: group, Type: typ, Schema: name}))
 	}
 }

@@ -56,16 +56,22 @@ func (e *Engine) CreateDatasetImportJob(ctx context.Context, n NewDatasetImportJ
 	if err != nil {
 		return Job{}, err
 	}
-	switch n.Type {
-	case Users, Items, Interactions:
-	default:
-		return Job{}, ofKind(ErrInvalid, fmt.Errorf("no such type of dataset: use %s, %s or %s", Users, Items, Interactions))
+	if err := checkType(n.Type); err != nil {
+		return Job{}, err
 	}
 	group := e.groupName(n.Group)
 	return e.create(ctx, jobs.Spec{
 		Kind: jobs.KindImport, Name: nameOr(n.Name, "import"), GroupARN: e.groupARN(group),
 		DatasetARN: e.datasetARN(group, n.Type), Source: source, Mode: n.Mode, RoleARN: n.RoleARN, Tags: n.Tags,
 	})
+}
+
+func checkType(t DatasetType) error {
+	switch t {
+	case Users, Items, Interactions:
+		return nil
+	}
+	return invalidf("no such type of dataset: use %s, %s or %s", Users, Items, Interactions)
 }
 
 func (e *Engine) create(ctx context.Context, spec jobs.Spec) (job Job, err error) {
@@ -80,7 +86,7 @@ func (e *Engine) create(ctx context.Context, spec jobs.Spec) (job Job, err error
 		if _, err := tx.Group(group); err != nil {
 			return err
 		}
-		if spec.Kind == jobs.KindImport {
+		if spec.DatasetARN != "" {
 			if _, err := tx.Dataset(group, e.datasetType(spec.DatasetARN)); err != nil {
 				return err
 			}
@@ -145,9 +151,10 @@ func (e *Engine) describe(ctx context.Context, kind jobs.Kind, nameOrARN string)
 
 // ListJobs says which jobs to list.
 type ListJobs struct {
-	Group string // name or ARN; "" lists those of all groups
-	After uint64 // the Seq of the last job of the page before; 0 begins with the newest
-	Limit int    // at most so many; 0 means 100
+	Group   string // name or ARN; "" lists those of all groups
+	Dataset string // ARN; "" lists those of all datasets. Deletion jobs are of none
+	After   uint64 // the Seq of the last job of the page before; 0 begins with the newest
+	Limit   int    // at most so many; 0 means 100
 }
 
 // ListDataDeletionJobs returns deletion jobs, newest first, and whether there are more. A group that doesn't exist has no
@@ -162,7 +169,7 @@ func (e *Engine) ListDatasetImportJobs(ctx context.Context, l ListJobs) (page []
 }
 
 func (e *Engine) list(ctx context.Context, kind jobs.Kind, l ListJobs) (page []Job, more bool, err error) {
-	f := jobs.Filter{Kind: kind}
+	f := jobs.Filter{Kind: kind, DatasetARN: l.Dataset}
 	if l.Group != "" {
 		f.GroupARN = e.groupARN(e.groupName(l.Group))
 	}
@@ -228,6 +235,7 @@ type Step string
 const (
 	StepReading   Step = "reading"   // bytes of the list or of the data
 	StepStoring   Step = "storing"   // rows of an import, sorted and encoded
+	StepExporting Step = "exporting" // rows, written to files
 	StepDeleting  Step = "deleting"  // making rows invisible
 	StepErasing   Step = "erasing"   // taking them out of what the store uses of its file
 	StepScrubbing Step = "scrubbing" // overwriting what the store doesn't use of it

@@ -27,7 +27,7 @@ import (
 
 const (
 	victimEnv = "EXPUNGE_TEST_VICTIM" // path of the store; see runVictim
-	jobEnv    = "EXPUNGE_TEST_JOB"    // "delete" or "import", a space, the source
+	jobEnv    = "EXPUNGE_TEST_JOB"    // "delete" or "import", a space, the source; or "put", a space, a tracking ID
 	killGroup = "bench"
 	killJob   = "the-job"
 )
@@ -50,6 +50,9 @@ func runVictim(path string) {
 		say(err)
 	}
 	kind, source, _ := strings.Cut(os.Getenv(jobEnv), " ")
+	if kind == "put" {
+		putForever(ctx, e, source, say)
+	}
 	var job engine.Job
 	if kind == "delete" {
 		if job, err = e.DescribeDataDeletionJob(ctx, killJob); err != nil {

@@ -64,7 +64,7 @@ func (r *proofRun) importSome() {
 	if job.Counts.RowsSuppressed != left {
 		r.t.Errorf("an import left %d rows out, want %d", job.Counts.RowsSuppressed, left)
 	}
-	r.m.importRows(typ, mode, rows)
+	r.m.importRows(typ, mode, rows, make(model))
 }
 
 func (r *proofRun) deleteSome() {
@@ -153,7 +153,7 @@ func (r *proofRun) step() {
 		}
 	case 10:
 		if len(r.open) < 2 {
-			r.open = append(r.open, openSnapshot{must[*engine.Snapshot](r.t)(r.e.Snapshot(ctx, "g")), r.m.clone()})
+			r.open = append(r.open, openSnapshot{must[*engine.Snapshot](r.t)(r.e.Snapshot(ctx, "g")), r.m.with(nil)})
 		}
 	case 11:
 		if r.rng.IntN(2) == 0 {

@@ -146,6 +146,9 @@ func (e *Engine) DryRunDeletion(ctx context.Context, group, source string) (DryR
 	if err != nil {
 		return DryRun{}, ofKind(ErrInvalid, err)
 	}
+	if err := e.foldForDryRun(ctx, e.groupName(group)); err != nil {
+		return DryRun{}, err
+	}
 	d, err := e.store.BeginDryRun(ctx, e.groupName(group))
 	if err != nil {
 		return DryRun{}, mapError(err)
@@ -155,6 +158,26 @@ func (e *Engine) DryRunDeletion(ctx context.Context, group, source string) (DryR
 	}
 	res, err := d.Finish(ctx)
 	return DryRun(res), err
+}
+
+// foldForDryRun makes layers of what was put, since a job would delete it too. It doesn't wait for the job whose turn it is:
+// what that changes a dry run can't know.
+func (e *Engine) foldForDryRun(ctx context.Context, group string) error {
+	open, err := e.unfinished(ctx)
+	if err != nil || e.folder == nil {
+		return err
+	}
+	for _, j := range open {
+		if j.GroupARN == e.groupARN(group) && j.Status == StatusInProgress && !j.Released {
+			return e.foldNow(ctx, group)
+		}
+	}
+	unlock, err := e.turns.lock(ctx, group)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return e.fold(ctx, group)
 }
 
 func addList(ctx context.Context, d *store.DryRun, src ingest.Source) error {

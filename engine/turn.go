@@ -21,10 +21,18 @@ type worker struct{ e *Engine }
 
 // Turn implements [jobs.Worker].
 func (w worker) Turn(ctx context.Context, job Job) error {
-	var err error
-	if job.Kind == jobs.KindImport {
+	unlock, err := w.e.turns.lock(ctx, w.e.groupName(job.GroupARN))
+	if err != nil {
+		return err
+	}
+	defer w.e.folder.wake()
+	defer unlock()
+	switch job.Kind {
+	case jobs.KindImport:
 		err = w.e.importTurn(ctx, job)
-	} else {
+	case jobs.KindExport:
+		err = w.e.exportTurn(ctx, job)
+	default:
 		err = w.e.deletionTurn(ctx, job)
 		w.e.stopBackground()
 	}
@@ -82,10 +90,6 @@ func (e *Engine) deletionTurn(ctx context.Context, job Job) error {
 
 func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	group := e.groupName(job.GroupARN)
-	// So that IDs which an import left without rows count as unknown.
-	if err := e.store.Sweep(ctx, group); err != nil {
-		return err
-	}
 	cp, err := readCheckpoint(job)
 	if err != nil {
 		return err
@@ -95,6 +99,13 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 			return err
 		}
 		cp = checkpoint{}
+	}
+	if cp.Batches == 0 {
+		// So that IDs which an import left without rows count as unknown. Not once users were matched: one of them who left
+		// the dictionary and came back by an event would not be found.
+		if err := e.store.Sweep(ctx, group); err != nil {
+			return err
+		}
 	}
 	src, err := e.locations.Source(job.Source, job.RoleARN, ingest.Recursive)
 	if err != nil {
@@ -118,6 +129,15 @@ func (e *Engine) readAndDelete(ctx context.Context, job Job) error {
 	}
 	unknown, repeats, err := e.store.DistinctUnknown(ctx, job.Seq, cp.Batches)
 	if err != nil {
+		return err
+	}
+	// Rows that were put before the commit are deleted too: they become layers now, the last of them while no other is put.
+	if err := e.fold(ctx, group); err != nil {
+		return err
+	}
+	e.committer.hold.Lock()
+	defer e.committer.hold.Unlock()
+	if err := e.fold(ctx, group); err != nil {
 		return err
 	}
 	return e.store.Tombstone(ctx, group, job.Seq, cp.Batches, func(tx *store.Tx, del store.Deleted) error {
@@ -207,6 +227,9 @@ func (e *Engine) dropFailed(ctx context.Context, job Job) error {
 // COMPLETED: what the rows replaced leaves the file in the background. An import that was interrupted begins again: what it had stored was removed when the store was opened.
 func (e *Engine) importTurn(ctx context.Context, job Job) error {
 	group, t := e.groupName(job.GroupARN), e.datasetType(job.DatasetARN)
+	if err := e.fold(ctx, group); err != nil { // what was put before is older than what is imported
+		return err
+	}
 	schema, err := e.datasetSchema(ctx, group, t)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ type (
 	Info = store.Info
 	// Tag is a label on a resource.
 	Tag = jobs.Tag
-	// Job is a deletion or import job.
+	// Job is a deletion, import or export job.
 	Job = jobs.Job
 	// JobKind says what a job does. It is the kind in the job's ARN too.
 	JobKind = jobs.Kind
@@ -61,6 +61,7 @@ const (
 const (
 	KindDeletion = jobs.KindDeletion
 	KindImport   = jobs.KindImport
+	KindExport   = jobs.KindExport
 )
 
 // The statuses of a job.
@@ -97,8 +98,14 @@ var (
 	ErrNotFound = jobs.ErrNotFound
 	// ErrExists says that a name is taken.
 	ErrExists = jobs.ErrExists
-	// ErrLimit says that a group has 5 PENDING deletion jobs already.
+	// ErrLimit says that a group has as many of something as it can have: 5 PENDING deletion jobs, one event tracker.
 	ErrLimit = jobs.ErrLimit
+	// ErrInUse says that a resource can't be removed or changed because something refers to it; the text says what.
+	ErrInUse = store.ErrInUse
+	// ErrTooManyTags says that a resource would have more than 50 tags. It is an ErrInvalid too.
+	ErrTooManyTags = jobs.ErrTooManyTags
+	// ErrTooManyTagKeys says that more than 50 tags were to be removed at once. It is an ErrInvalid too.
+	ErrTooManyTagKeys = jobs.ErrTooManyTagKeys
 )
 
 // JobError is the end of a job that failed.

@@ -37,24 +37,25 @@ type column struct {
 	valid []byte // bitmap; it means something only if nulls > 0
 }
 
-func newColumn(f Field, id bool) *column {
+// newColumn makes room for a number of rows, which is the most if the field is boolean or can be null.
+func newColumn(f Field, id bool, rows int) *column {
 	c := &column{field: f, id: id}
 	switch f.Type {
 	case String:
-		c.offsets = append(make([]int32, 0, maxBatchRows+1), 0)
+		c.offsets = append(make([]int32, 0, rows+1), 0)
 	case Int:
-		c.ints = make([]int32, 0, maxBatchRows)
+		c.ints = make([]int32, 0, rows)
 	case Long:
-		c.longs = make([]int64, 0, maxBatchRows)
+		c.longs = make([]int64, 0, rows)
 	case Float:
-		c.floats = make([]float32, 0, maxBatchRows)
+		c.floats = make([]float32, 0, rows)
 	case Double:
-		c.doubles = make([]float64, 0, maxBatchRows)
+		c.doubles = make([]float64, 0, rows)
 	case Boolean:
-		c.bits = make([]byte, maxBatchRows/8)
+		c.bits = make([]byte, (rows+7)/8)
 	}
 	if f.Nullable {
-		c.valid = make([]byte, maxBatchRows/8)
+		c.valid = make([]byte, (rows+7)/8)
 	}
 	return c
 }

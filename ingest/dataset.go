@@ -58,7 +58,7 @@ func NewDatasetReader(ctx context.Context, src Source, schema *Schema) (*Dataset
 	rules := rulesOf(schema.Type)
 	for i := range r.sets {
 		for _, f := range schema.Fields {
-			r.sets[i].columns = append(r.sets[i].columns, newColumn(f, rules.isID(f.Name)))
+			r.sets[i].columns = append(r.sets[i].columns, newColumn(f, rules.isID(f.Name), maxBatchRows))
 		}
 	}
 	return r, nil

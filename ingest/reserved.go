@@ -1,6 +1,9 @@
 package ingest
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // rules is what the compatible service asks of one dataset type's fields.
 type rules struct {
@@ -110,6 +113,48 @@ func (r *rules) check(fields []Field) (broken []error) {
 		refuse("no metadata field; %s needs at least one beside %s", r.name, r.required[0].Name)
 	}
 	return broken
+}
+
+// Domains of dataset groups whose datasets have more rules. "" is the domain of a group without any.
+const (
+	ECommerce     = "ECOMMERCE"
+	VideoOnDemand = "VIDEO_ON_DEMAND"
+)
+
+// domainRequires is what a domain asks of a dataset type beyond the rules that all have.
+var domainRequires = map[string]map[DatasetType][]Field{
+	ECommerce: {
+		Interactions: {{Name: "EVENT_TYPE", Type: String}},
+		Items:        {{Name: "PRICE", Type: Float}, {Name: "CATEGORY_L1", Type: String, Categorical: true}},
+	},
+	VideoOnDemand: {
+		Interactions: {{Name: "EVENT_TYPE", Type: String}},
+		Items:        {{Name: "CREATION_TIMESTAMP", Type: Long}, {Name: "GENRES", Type: String, Categorical: true}},
+	},
+}
+
+// CheckDomain returns every rule of a domain that the schema breaks: the fields that it lacks, or that have another type
+// than the domain's. Null is allowed or not, as the schema wants.
+func (s *Schema) CheckDomain(domain string) error {
+	if domain == "" {
+		return nil
+	}
+	required, ok := domainRequires[domain]
+	if !ok {
+		return fmt.Errorf("domain is unknown; give %s or %s, or none", ECommerce, VideoOnDemand)
+	}
+	given := byName(s.Fields...)
+	var broken []error
+	for _, want := range required[s.Type] {
+		f, ok := given[want.Name]
+		switch {
+		case !ok:
+			broken = append(broken, fmt.Errorf("field %s: is missing; %s of domain %s needs it, with type %s", want.Name, s.Type, domain, want.Type))
+		case f.Type != want.Type || want.Categorical && !f.Categorical:
+			broken = append(broken, fmt.Errorf("field %s: has to be of type %s for domain %s, and categorical: %t", want.Name, want.Type, domain, want.Categorical))
+		}
+	}
+	return errors.Join(broken...)
 }
 
 func (r *rules) requires(name string) bool {

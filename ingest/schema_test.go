@@ -238,3 +238,34 @@ func TestSchemaArrow(t *testing.T) {
 		t.Errorf("got %v; want %v", got, want)
 	}
 }
+
+func TestCheckDomain(t *testing.T) {
+	schema := func(name, fields string) *Schema {
+		s, err := ParseSchema([]byte(`{"type":"record","name":"` + name + `","namespace":"com.amazonaws.personalize.schema","fields":[` + fields + `],"version":"1.0"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	item, user := `{"name":"ITEM_ID","type":"string"}`, `{"name":"USER_ID","type":"string"}`
+	for what, tc := range map[string]struct {
+		s      *Schema
+		domain string
+		says   string // "" if it is right
+	}{
+		"none":        {schema("Items", item+`,{"name":"X","type":"int"}`), "", ""},
+		"unknown":     {schema("Items", item+`,{"name":"X","type":"int"}`), "SHOES", "domain is unknown"},
+		"users":       {schema("Users", user+`,{"name":"X","type":"int"}`), ECommerce, ""},
+		"complete":    {schema("Items", item+`,{"name":"PRICE","type":["null","float"]},{"name":"CATEGORY_L1","type":"string","categorical":true}`), ECommerce, ""},
+		"attribute":   {schema("Items", item+`,{"name":"PRICE","type":"float"},{"name":"CATEGORY_L1","type":"string"}`), ECommerce, "CATEGORY_L1: has to be"},
+		"type":        {schema("Items", item+`,{"name":"PRICE","type":"double"},{"name":"CATEGORY_L1","type":"string","categorical":true}`), ECommerce, "PRICE: has to be of type float"},
+		"missing":     {schema("Items", item+`,{"name":"CREATION_TIMESTAMP","type":"long"}`), VideoOnDemand, "GENRES: is missing"},
+		"no type":     {schema("Interactions", user+`,`+item+`,{"name":"TIMESTAMP","type":"long"}`), VideoOnDemand, "EVENT_TYPE: is missing"},
+		"with a type": {schema("Interactions", user+`,`+item+`,{"name":"TIMESTAMP","type":"long"},{"name":"EVENT_TYPE","type":"string"}`), VideoOnDemand, ""},
+	} {
+		err := tc.s.CheckDomain(tc.domain)
+		if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %v, want %q", what, err, tc.says)
+		}
+	}
+}

@@ -11,8 +11,10 @@ import (
 var (
 	// ErrInvalid: an argument breaks a rule. The text lists every rule that is broken.
 	ErrInvalid = errors.New("invalid job argument")
-	// ErrTooManyTags: more than [MaxTags] tags on one job. Such an error is an ErrInvalid too.
+	// ErrTooManyTags: more than [MaxTags] tags on one resource. Such an error is an ErrInvalid too.
 	ErrTooManyTags = fmt.Errorf("%w: too many tags", ErrInvalid)
+	// ErrTooManyTagKeys: more than [MaxTags] keys of tags to remove at once. Such an error is an ErrInvalid too.
+	ErrTooManyTagKeys = fmt.Errorf("%w: too many tag keys", ErrInvalid)
 	// ErrExists: the name is in use by a job of the same kind, finished or not.
 	ErrExists = errors.New("job exists")
 	// ErrLimit: the group has [MaxPending] deletion jobs waiting.

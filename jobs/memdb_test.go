@@ -224,3 +224,17 @@ func TestMemDBRollsBack(t *testing.T) {
 }
 
 func (tx *memTx) snapshot() map[string]string { return maps.Clone(tx.data) }
+
+func exporting(name, group string) Spec {
+	return Spec{Kind: KindExport, Name: name, GroupARN: groupARN(group), DatasetARN: importing(name, group).DatasetARN,
+		Ingestion: IngestionAll, Destination: "out/" + name, KMSKeyARN: "arn:aws:kms:us-east-1:000000000000:key/k"}
+}
+
+// setTags and removeTags change a job's tags as the engine does those of all resources.
+func setTags(tx Tx, seq uint64, tags []Tag) (Job, error) {
+	return EditTags(tx, seq, func(have []Tag) ([]Tag, error) { return MergeTags(have, tags) })
+}
+
+func removeTags(tx Tx, seq uint64, keys []string) (Job, error) {
+	return EditTags(tx, seq, func(have []Tag) ([]Tag, error) { return WithoutTags(have, keys) })
+}

@@ -15,6 +15,7 @@ type Kind string
 const (
 	KindDeletion Kind = "data-deletion-job"
 	KindImport   Kind = "dataset-import-job"
+	KindExport   Kind = "dataset-export-job"
 )
 
 // Mode says what an import does with the rows that are there.
@@ -24,6 +25,16 @@ type Mode string
 const (
 	ModeFull        Mode = "FULL"        // replaces the bulk data of the dataset
 	ModeIncremental Mode = "INCREMENTAL" // adds to it
+)
+
+// Ingestion says which rows of a dataset an export writes.
+type Ingestion string
+
+// The rows that an export can write.
+const (
+	IngestionBulk Ingestion = "BULK" // what imports brought
+	IngestionPut  Ingestion = "PUT"  // what came row by row
+	IngestionAll  Ingestion = "ALL"  // both; of a user or an item the newest row
 )
 
 // Status is where a job stands.
@@ -62,12 +73,18 @@ type Spec struct {
 	Kind     Kind   `json:"kind"`
 	Name     string `json:"name"`     // unique among the jobs of its kind in the store
 	GroupARN string `json:"groupArn"` // of the dataset group whose data the job changes
-	// DatasetARN is the dataset that an import job writes to, which is one of the group's. Empty for deletion jobs.
+	// DatasetARN is the dataset that an import job writes to or an export job reads, which is one of the group's. Empty for
+	// deletion jobs.
 	DatasetARN string `json:"datasetArn,omitempty"`
-	Source     string `json:"source"`            // location of the list or of the data, as given
-	RoleARN    string `json:"roleArn,omitempty"` // optional; kept and shown, never used
-	Mode       Mode   `json:"mode,omitempty"`    // of import jobs; empty for deletion jobs
-	Tags       []Tag  `json:"tags,omitempty"`
+	Source     string `json:"source,omitempty"`  // location of the list or of the data, as given; empty for export jobs
+	RoleARN    string `json:"roleArn,omitempty"` // optional; what it means is for the worker
+	Mode       Mode   `json:"mode,omitempty"`    // of import jobs
+	// Of export jobs: which rows, where the folder that they are written to lies, as given, and a key that is kept and
+	// shown and never used.
+	Ingestion   Ingestion `json:"ingestion,omitempty"`
+	Destination string    `json:"destination,omitempty"`
+	KMSKeyARN   string    `json:"kmsKeyArn,omitempty"`
+	Tags        []Tag     `json:"tags,omitempty"`
 }
 
 // Job is a job as it is stored. A Job that a function of this package returns is a copy: changing it changes
@@ -87,7 +104,7 @@ type Job struct {
 	// StatusReason says why a job that is IN_PROGRESS takes long. It is empty otherwise.
 	StatusReason string `json:"statusReason,omitempty"`
 	// NumDeleted is the number of rows that a deletion job deleted. It is nil until the job is COMPLETED,
-	// and for import jobs always.
+	// and for jobs of other kinds always.
 	NumDeleted *int64 `json:"numDeleted,omitempty"`
 	Counts     Counts `json:"counts"`
 	// Released: the point of no return is passed and the job gave up its turn. It can't fail any more.
@@ -115,10 +132,13 @@ type Counts struct {
 	RowsDuplicate int64 `json:"rowsDuplicate,omitempty"`
 	// RowsSuppressed are those left out because their user was deleted from a group that suppresses deleted users.
 	RowsSuppressed int64 `json:"rowsSuppressed,omitempty"`
+	// Of an export: the rows that were written, and the files.
+	RowsExported  int64 `json:"rowsExported,omitempty"`
+	FilesExported int64 `json:"filesExported,omitempty"`
 }
 
 func (c Counts) negative() bool {
-	least := min(c.Listed, c.Matched, c.Unknown, c.Duplicate, c.RowsRead, c.RowsAdded, c.RowsReplaced, c.RowsDuplicate, c.RowsSuppressed)
+	least := min(c.Listed, c.Matched, c.Unknown, c.Duplicate, c.RowsRead, c.RowsAdded, c.RowsReplaced, c.RowsDuplicate, c.RowsSuppressed, c.RowsExported, c.FilesExported)
 	for _, n := range c.Deleted {
 		least = min(least, n)
 	}
@@ -128,7 +148,8 @@ func (c Counts) negative() bool {
 // sameOrigin reports whether a and b agree in everything that is fixed when a job is created, and in the tags.
 func sameOrigin(a, b *Job) bool {
 	return a.Kind == b.Kind && a.Name == b.Name && a.GroupARN == b.GroupARN && a.DatasetARN == b.DatasetARN &&
-		a.Source == b.Source && a.RoleARN == b.RoleARN && a.Mode == b.Mode && slices.Equal(a.Tags, b.Tags) &&
+		a.Source == b.Source && a.RoleARN == b.RoleARN && a.Mode == b.Mode &&
+		a.Ingestion == b.Ingestion && a.Destination == b.Destination && a.KMSKeyARN == b.KMSKeyARN && slices.Equal(a.Tags, b.Tags) &&
 		a.Seq == b.Seq && a.ARN == b.ARN && a.Created.Equal(b.Created)
 }
 
@@ -141,7 +162,7 @@ func (j *Job) consistent() error {
 		}
 	}
 	terminal := j.Status.Terminal()
-	rule(j.Kind == KindDeletion || j.Kind == KindImport, "unknown kind")
+	rule(j.Kind == KindDeletion || j.Kind == KindImport || j.Kind == KindExport, "unknown kind")
 	rule(terminal || j.Status == StatusPending || j.Status == StatusInProgress, "unknown status")
 	rule(j.Seq > 0 && j.Name != "" && j.ARN != "", "no sequence number, name or ARN")
 	rule((j.Status == StatusFailed) == (j.FailureReason != ""), "failure reason and status FAILED don't go together")

@@ -163,9 +163,9 @@ func TestQueueAgainstModel(t *testing.T) {
 				remove := rapid.Bool().Draw(t, "remove")
 				committed, err := update(func(tx Tx) (err error) {
 					if remove {
-						_, err = RemoveTags(tx, seq, []string{tag.Key})
+						_, err = removeTags(tx, seq, []string{tag.Key})
 					} else {
-						_, err = SetTags(tx, seq, []Tag{tag})
+						_, err = setTags(tx, seq, []Tag{tag})
 					}
 					return err
 				})

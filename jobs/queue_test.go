@@ -287,7 +287,7 @@ func TestTags(t *testing.T) {
 	inTx(t, func(tx Tx) {
 		mustCreate(t, tx, deletion("a", "g"))
 		mustMove(t, tx, 1, StatusPending, StatusFailed, setFailed)
-		set := func(tags ...Tag) (Job, error) { return SetTags(tx, 1, tags) }
+		set := func(tags ...Tag) (Job, error) { return setTags(tx, 1, tags) }
 		if _, err := set(Tag{"a", "1"}, Tag{"b", "2"}); err != nil {
 			t.Fatal(err)
 		}
@@ -312,14 +312,14 @@ func TestTags(t *testing.T) {
 		for i := range 47 {
 			keys = append(keys, fmt.Sprint("k", i))
 		}
-		j, err = RemoveTags(tx, 1, keys)
+		j, err = removeTags(tx, 1, keys)
 		if want := []Tag{{"b", "2"}}; err != nil || !reflect.DeepEqual(j.Tags, want) {
 			t.Errorf("tags %v, %v; want %v", j.Tags, err, want)
 		}
 		if !j.Updated.Equal(testTime) || j.Status != StatusFailed {
 			t.Errorf("tags changed the job: %+v", j)
 		}
-		_, err = SetTags(tx, 2, nil)
+		_, err = setTags(tx, 2, nil)
 		wantErr(t, err, ErrNotFound)
 	})
 }

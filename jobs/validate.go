@@ -11,7 +11,8 @@ import (
 const (
 	MaxName     = 63   // characters of a name
 	MaxSource   = 4096 // bytes of a location
-	MaxTags     = 50   // tags of one job
+	MaxKey      = 2048 // bytes of the ARN of a key
+	MaxTags     = 50   // tags of one resource
 	MaxTagKey   = 128  // characters of a tag's key
 	MaxTagValue = 256  // characters of a tag's value
 	MaxPending  = 5    // deletion jobs of one group that are PENDING
@@ -41,15 +42,6 @@ func (s Spec) Validate() error {
 	if !groupOK {
 		v.add(ErrInvalid, "datasetGroupArn", "be the ARN of a dataset group")
 	}
-	switch {
-	case s.Source == "":
-		v.add(ErrInvalid, "dataSource.dataLocation", "have length greater than or equal to 1")
-	case len(s.Source) > MaxSource:
-		v.add(ErrInvalid, "dataSource.dataLocation", "have length less than or equal to %d bytes", MaxSource)
-	case !utf8.ValidString(s.Source):
-		// A record is JSON, which would replace such bytes, and the job would read another location.
-		v.add(ErrInvalid, "dataSource.dataLocation", "be valid UTF-8")
-	}
 	if s.RoleARN != "" {
 		v.text("roleArn", s.RoleARN, 0, MaxARN, rolePattern, roleRule)
 	}
@@ -58,24 +50,57 @@ func (s Spec) Validate() error {
 		if s.DatasetARN != "" {
 			v.add(ErrInvalid, "datasetArn", "be empty for a deletion job, which covers the whole group")
 		}
-		if s.Mode != "" {
-			v.add(ErrInvalid, "importMode", "be empty for a deletion job")
-		}
-	case KindImport:
+	case KindImport, KindExport:
 		_, kind, id, err := ParseARN(s.DatasetARN)
 		if err != nil || kind != "dataset" {
 			v.add(ErrInvalid, "datasetArn", "be the ARN of a dataset")
 		} else if groupOK && !strings.HasPrefix(id, group+"/") {
 			v.add(ErrInvalid, "datasetArn", "be the ARN of a dataset of the group")
 		}
-		if s.Mode != ModeFull && s.Mode != ModeIncremental {
-			v.add(ErrInvalid, "importMode", "satisfy enum value set: [%s, %s]", ModeFull, ModeIncremental)
-		}
 	default:
-		v.add(ErrInvalid, "kind", "satisfy enum value set: [%s, %s]", KindDeletion, KindImport)
+		v.add(ErrInvalid, "kind", "satisfy enum value set: [%s, %s, %s]", KindDeletion, KindImport, KindExport)
+	}
+	if s.Kind == KindExport {
+		v.location("jobOutput.s3DataDestination.path", s.Destination)
+		if s.Ingestion != IngestionBulk && s.Ingestion != IngestionPut && s.Ingestion != IngestionAll {
+			v.add(ErrInvalid, "ingestionMode", "satisfy enum value set: [%s, %s, %s]", IngestionBulk, IngestionPut, IngestionAll)
+		}
+		if len(s.KMSKeyARN) > MaxKey || !utf8.ValidString(s.KMSKeyARN) {
+			v.add(ErrInvalid, "jobOutput.s3DataDestination.kmsKeyArn", "be the ARN of a key, of at most %d bytes", MaxKey)
+		}
+		v.empty("dataSource.dataLocation", s.Source, s.Kind)
+	} else {
+		v.location("dataSource.dataLocation", s.Source)
+		v.empty("jobOutput.s3DataDestination.path", s.Destination, s.Kind)
+		v.empty("ingestionMode", string(s.Ingestion), s.Kind)
+		v.empty("jobOutput.s3DataDestination.kmsKeyArn", s.KMSKeyARN, s.Kind)
+	}
+	if s.Kind != KindImport {
+		v.empty("importMode", string(s.Mode), s.Kind)
+	} else if s.Mode != ModeFull && s.Mode != ModeIncremental {
+		v.add(ErrInvalid, "importMode", "satisfy enum value set: [%s, %s]", ModeFull, ModeIncremental)
 	}
 	v.tags(s.Tags)
 	return v.err()
+}
+
+func (v *validation) location(member, location string) {
+	switch {
+	case location == "":
+		v.add(ErrInvalid, member, "have length greater than or equal to 1")
+	case len(location) > MaxSource:
+		v.add(ErrInvalid, member, "have length less than or equal to %d bytes", MaxSource)
+	case !utf8.ValidString(location):
+		// A record is JSON, which would replace such bytes, and the job would use another location.
+		v.add(ErrInvalid, member, "be valid UTF-8")
+	}
+}
+
+// empty refuses a member that goes with another kind of job.
+func (v *validation) empty(member, value string, kind Kind) {
+	if value != "" {
+		v.add(ErrInvalid, member, "be empty for a %s", kind)
+	}
 }
 
 // ValidateName checks a name by the rules that the API has for the names of all resources. member is the field that the

@@ -28,6 +28,7 @@ func TestValidateAccepts(t *testing.T) {
 		},
 		"50 tags": func(s *Spec) { s.Tags = manyTags(50) },
 		"import":  func(s *Spec) { *s = importing("i", "g") },
+		"export":  func(s *Spec) { *s = exporting("e", "g") },
 	} {
 		s := deletion("job", "g")
 		edit(&s)
@@ -62,6 +63,14 @@ func TestValidateRefuses(t *testing.T) {
 		"import, no dataset":   {func(s *Spec) { *s = importing("i", "g"); s.DatasetARN = "" }, "datasetArn"},
 		"import, other group":  {func(s *Spec) { *s = importing("i", "g"); s.GroupARN = groupARN("g2") }, "datasetArn"},
 		"import, no mode":      {func(s *Spec) { *s = importing("i", "g"); s.Mode = "" }, "importMode"},
+		"import, export's":     {func(s *Spec) { *s = importing("i", "g"); s.Destination = "x" }, "jobOutput.s3DataDestination.path"},
+		"deletion, ingestion":  {func(s *Spec) { s.Ingestion = IngestionAll }, "ingestionMode"},
+		"export, no dataset":   {func(s *Spec) { *s = exporting("e", "g"); s.DatasetARN = "" }, "datasetArn"},
+		"export, no folder":    {func(s *Spec) { *s = exporting("e", "g"); s.Destination = "" }, "jobOutput.s3DataDestination.path"},
+		"export, no ingestion": {func(s *Spec) { *s = exporting("e", "g"); s.Ingestion = "" }, "ingestionMode"},
+		"export, source":       {func(s *Spec) { *s = exporting("e", "g"); s.Source = "x" }, "dataSource.dataLocation"},
+		"export, mode":         {func(s *Spec) { *s = exporting("e", "g"); s.Mode = ModeFull }, "importMode"},
+		"export, long key":     {func(s *Spec) { *s = exporting("e", "g"); s.KMSKeyARN = strings.Repeat("k", 2049) }, "jobOutput.s3DataDestination.kmsKeyArn"},
 		"51 tags":              {func(s *Spec) { s.Tags = manyTags(51) }, "tags"},
 		"no tag key":           {func(s *Spec) { s.Tags = []Tag{{"", "v"}} }, "tags.1.tagKey"},
 		"long tag key":         {func(s *Spec) { s.Tags = []Tag{{"a", ""}, {strings.Repeat("k", 129), ""}} }, "tags.2.tagKey"},

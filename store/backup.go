@@ -2,12 +2,16 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
 )
 
 // BackupReport says what a backup holds.
@@ -100,7 +104,7 @@ type backup struct {
 	report   BackupReport
 
 	groups []Group
-	ids    map[uint32]uint32 // of groups, there and in the copy
+	ids    map[uint32]uint32 // of groups and datasets, there and in the copy
 	hashed []uint64          // jobs with hashes at that moment
 	last   uint64            // job at that moment
 	views  []*Snapshot       // of groups
@@ -117,8 +121,15 @@ func (b *backup) run(ctx context.Context) (err error) {
 	}
 	for i, g := range b.groups {
 		for t, view := range b.views[i].datasets {
-			if err := b.rows(ctx, b.views[i], g.Name, t); err != nil {
-				return fmt.Errorf("copy %s of group %s: %w", t, g.Name, err)
+			for _, put := range []bool{false, true} {
+				if err := b.rows(ctx, b.views[i], view.only(put), put); err != nil {
+					return fmt.Errorf("copy %s of group %s: %w", t, g.Name, err)
+				}
+			}
+			if t == Interactions {
+				if err := b.sessionUsers(ctx, b.views[i], view); err != nil {
+					return fmt.Errorf("copy sessions of group %s: %w", g.Name, err)
+				}
 			}
 			b.report.Datasets++
 			b.report.Rows += view.rows
@@ -147,6 +158,7 @@ func (b *backup) begin(ctx context.Context) error {
 	defer b.from.writer.Unlock()
 	err := b.from.View(ctx, func(tx *Tx) (err error) {
 		b.groups, err = tx.Groups()
+		slices.SortFunc(b.groups, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) })
 		return err
 	})
 	if err != nil {
@@ -161,7 +173,10 @@ func (b *backup) begin(ctx context.Context) error {
 	}
 	b.ids = make(map[uint32]uint32)
 	return b.from.View(ctx, func(from *Tx) error {
-		return b.to.Update(ctx, func(to *Tx) error { return b.catalog(from, to) })
+		if err := b.to.Update(ctx, func(to *Tx) error { return b.catalog(from, to) }); err != nil {
+			return err
+		}
+		return b.events(ctx, from)
 	})
 }
 
@@ -178,6 +193,8 @@ func (b *backup) catalog(from, to *Tx) error {
 	if err != nil {
 		return err
 	}
+	// In the order of creation, which the IDs keep.
+	slices.SortFunc(schemas, func(a, b Schema) int { return cmp.Compare(a.ID, b.ID) })
 	for _, s := range schemas {
 		if err := to.CreateSchema(s); err != nil {
 			return err
@@ -198,16 +215,27 @@ func (b *backup) catalog(from, to *Tx) error {
 		if err != nil {
 			return err
 		}
+		slices.SortFunc(datasets, func(a, b Dataset) int { return cmp.Compare(a.ID, b.ID) })
 		for _, d := range datasets {
 			updated := d.Updated
 			c, err := to.CreateDataset(d)
 			if err != nil {
 				return err
 			}
+			b.ids[d.ID] = c.ID
 			c.Updated, c.Killed = updated, 0
 			if err := to.putDataset(c); err != nil {
 				return err
 			}
+		}
+	}
+	trackers, err := from.EventTrackers()
+	if err != nil {
+		return err
+	}
+	for _, t := range trackers {
+		if err := to.putRecord(trackerKey(t.ID()), t); err != nil {
+			return err
 		}
 	}
 	if err := from.b.Bucket(bucketJobs).ForEach(func(k, v []byte) error { return to.KV().Put(bytes.Clone(k), v) }); err != nil {
@@ -229,13 +257,17 @@ func (b *backup) catalog(from, to *Tx) error {
 	return err
 }
 
-// rows imports the rows that a snapshot sees of a dataset.
-func (b *backup) rows(ctx context.Context, sn *Snapshot, group string, t DatasetType) error {
-	im, err := b.to.BeginImport(ctx, group, t, ImportFull)
+// rows imports the rows of one kind that a snapshot sees of a dataset.
+func (b *backup) rows(ctx context.Context, sn *Snapshot, view *datasetView, put bool) error {
+	if len(view.layers) == 0 {
+		return nil
+	}
+	im, err := b.to.beginImport(ctx, view.Group, view.Type, ImportFull, put)
 	if err != nil {
 		return err
 	}
-	for rec, err := range sn.Scan(ctx, t) {
+	scan := func(yield func(arrow.Record, error) bool) { sn.scan(ctx, view, yield) }
+	for rec, err := range scan {
 		if err == nil {
 			err = im.Append(rec)
 			rec.Release()
@@ -248,7 +280,7 @@ func (b *backup) rows(ctx context.Context, sn *Snapshot, group string, t Dataset
 	if err != nil {
 		return errors.Join(err, im.Abort(context.WithoutCancel(ctx)))
 	}
-	return b.to.Sweep(ctx, group)
+	return b.to.Sweep(ctx, view.Group)
 }
 
 // hashes copies those of one job.

@@ -63,7 +63,7 @@ func interrupted(t *testing.T, op crashOp, ends func(error) bool, interrupt func
 			t.Errorf("at commit %d: close: %v", k, err)
 		}
 		for _, im := range []image{{"left", data}, {"closed", readFile(t, path)}} {
-			if checkImage(t, path, im, opts, limits, before, after); t.Failed() {
+			if checkImage(t, path, im, op, opts, limits, before, after); t.Failed() {
 				t.Fatalf("interrupted at commit %d, as it was %s: %v", k, im.what, err)
 			}
 		}

@@ -28,17 +28,13 @@ const (
 	ColumnTimestamp = "TIMESTAMP"
 )
 
-// Tag is a label on a resource.
-type Tag struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-}
-
 // Group is a dataset group: the unit that a deletion works on. IDs of users and items mean the same in all its datasets.
 type Group struct {
 	ID      uint32    `json:"id"`
 	Name    string    `json:"name"`
 	Domain  string    `json:"domain,omitempty"`
+	Role    string    `json:"role,omitempty"` // kept and shown, never used; as is Key
+	Key     string    `json:"key,omitempty"`
 	Tags    []Tag     `json:"tags,omitempty"`
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
@@ -53,6 +49,7 @@ type Group struct {
 
 // Schema is a named schema. Definition is the text that it was created from, unchanged.
 type Schema struct {
+	ID         uint32    `json:"id"`
 	Name       string    `json:"name"`
 	Domain     string    `json:"domain,omitempty"`
 	Definition string    `json:"definition"`
@@ -128,14 +125,22 @@ type Dataset struct {
 	Name    string      `json:"name"`
 	Schema  string      `json:"schema"`
 	Fields  []Field     `json:"fields"`
-	Tags    []Tag       `json:"tags,omitempty"`
-	Created time.Time   `json:"created"`
-	Updated time.Time   `json:"updated"`
-	// Layers are what imports made, oldest first.
+	// Stored are the names of the columns in the order in which blocks hold them, once an update of the schema made that
+	// another than the order of Fields.
+	Stored  []string  `json:"stored,omitempty"`
+	Tags    []Tag     `json:"tags,omitempty"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
+	// Layers are what imports made, oldest first, and Put are those of them that are individual.
 	Layers []uint32 `json:"layers,omitempty"`
+	Put    []uint32 `json:"put,omitempty"`
 	// Killed is the epoch of the newest commit that made rows of a layer invisible.
 	Killed uint64 `json:"killed,omitempty"`
+	// Update is the newest change of the schema.
+	Update *DatasetUpdate `json:"update,omitempty"`
 }
+
+func (d Dataset) layout() (*rowLayout, error) { return newRowLayout(d.Type, d.Fields, d.Stored) }
 
 // ArrowSchema returns the Arrow schema of the dataset's rows.
 func (d Dataset) ArrowSchema() *arrow.Schema { return arrowSchema(d.Fields) }
@@ -191,7 +196,7 @@ func records[T any](tx *Tx, prefix string, name func(T) string) ([]T, error) {
 	return out, nil
 }
 
-// CreateGroup adds a dataset group. Name, Domain, Tags, Suppress and Created are the caller's; the rest is filled in.
+// CreateGroup adds a dataset group. Name, Domain, Role, Key, Tags, Suppress and Created are the caller's; the rest is filled in.
 // Errors: [ErrExists].
 func (tx *Tx) CreateGroup(g Group) (Group, error) {
 	if exists, err := tx.hasRecord(groupKey(g.Name)); err != nil {
@@ -216,13 +221,14 @@ func (tx *Tx) Groups() ([]Group, error) {
 	return records(tx, "g/", func(g Group) string { return g.Name })
 }
 
-// CreateSchema adds a schema. Errors: [ErrExists].
+// CreateSchema adds a schema, whose ID it fills in. Errors: [ErrExists].
 func (tx *Tx) CreateSchema(s Schema) error {
 	if exists, err := tx.hasRecord(schemaKey(s.Name)); err != nil {
 		return err
 	} else if exists {
 		return fmt.Errorf("schema %s: %w", s.Name, ErrExists)
 	}
+	s.ID = tx.newID()
 	return tx.putRecord(schemaKey(s.Name), s)
 }
 
@@ -251,7 +257,7 @@ func (tx *Tx) CreateDataset(d Dataset) (Dataset, error) {
 	if err != nil {
 		return Dataset{}, err
 	}
-	if _, err := newRowLayout(d.Type, s.Fields); err != nil {
+	if _, err := newRowLayout(d.Type, s.Fields, nil); err != nil {
 		return Dataset{}, err
 	}
 	key := datasetKey(d.Group, d.Type)
@@ -260,7 +266,8 @@ func (tx *Tx) CreateDataset(d Dataset) (Dataset, error) {
 	} else if exists {
 		return Dataset{}, fmt.Errorf("dataset %s of group %s: %w", d.Type, d.Group, ErrExists)
 	}
-	d.ID, d.GroupID, d.Fields, d.Updated, d.Layers = tx.newID(), g.ID, s.Fields, d.Created, nil
+	d.ID, d.GroupID, d.Fields, d.Stored, d.Updated = tx.newID(), g.ID, s.Fields, nil, d.Created
+	d.Layers, d.Put = nil, nil
 	return d, tx.putRecord(key, d)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring"
 
@@ -72,12 +73,24 @@ func (c *checker) all() error {
 	c.blocks = make(map[uint64]string)
 	c.keys = make(map[dictID]*roaring.Bitmap)
 	c.ids = make(map[dictID]*roaring.Bitmap)
-	groups, err := c.tx.Groups()
+	groups, err := c.tx.allGroups()
+	if err != nil {
+		c.problem(err)
+		return nil
+	}
+	all, err := c.tx.allDatasets()
 	if err != nil {
 		c.problem(err)
 		return nil
 	}
 	byID := make(map[uint32]Dataset)
+	for _, d := range all {
+		if !slices.ContainsFunc(groups, func(g Group) bool { return g.ID == d.GroupID }) {
+			c.problemf("dataset %d belongs to no group", d.ID)
+			continue
+		}
+		byID[d.ID] = d
+	}
 	var owners []layerOwner
 	for _, g := range groups {
 		c.dictionary(dictID{g.ID, dictUsers})
@@ -88,7 +101,14 @@ func (c *checker) all() error {
 			continue
 		}
 		for _, d := range datasets {
-			byID[d.ID] = d
+			if d.GroupID != g.ID {
+				continue
+			}
+			for _, layer := range d.Put {
+				if !slices.Contains(d.Layers, layer) {
+					c.problemf("dataset %d has an individual layer that isn't one of its layers", d.ID)
+				}
+			}
 			for _, layer := range d.Layers {
 				owners = append(owners, layerOwner{d, layer, "live"})
 			}
@@ -108,6 +128,9 @@ func (c *checker) all() error {
 		c.unreferred(g)
 	}
 	c.suppressed(groups)
+	c.trackers()
+	c.journal(byID)
+	c.sessions(byID)
 	if err := c.hashes(); err != nil {
 		return err
 	}
@@ -291,7 +314,7 @@ func (c *checker) forward(d dictID, view dictView) {
 // layer checks the blocks of a layer, their order, and its item counts.
 func (c *checker) layer(o layerOwner) {
 	where := fmt.Sprintf("dataset %d, layer %d", o.dataset.ID, o.layer)
-	l, err := newRowLayout(o.dataset.Type, o.dataset.Fields)
+	l, err := o.dataset.layout()
 	if err != nil {
 		c.problemf("%s: %w", where, err)
 		return
@@ -360,7 +383,11 @@ func (c *checker) block(key []byte, f fence, l *rowLayout, o layerOwner, counts 
 		return nil, fmt.Errorf("%s holds %d keys that the dictionary hasn't", blockName(f.Block), missing.GetCardinality())
 	}
 	if o.why == "live" {
-		c.keys[users].Or(x.ordinals)
+		live := x
+		if dead != nil && l.dict == dictUsers {
+			live = x.without(dead)
+		}
+		c.keys[users].Or(live.ordinals)
 	}
 	if l.time {
 		if err := checkOrder(x, cols[0]); err != nil {

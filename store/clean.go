@@ -16,7 +16,7 @@ type cleaner struct {
 type cleanMark struct{ before, after uint64 }
 
 // Clean removes what no snapshot can see from the live pages of the file: replaced layers, dead rows, IDs that left the
-// dictionaries. It returns the epoch up to which that is finished, the rest being held by older snapshots, and the epoch
+// dictionaries and their sessions. It returns the epoch up to which that is finished, the rest being held by older snapshots, and the epoch
 // before which a snapshot has to be to hold it. [Store.Scrub] then makes the bytes unreadable. Each of its transactions
 // leaves a valid store, so it can be interrupted and called again at any time.
 func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
@@ -55,10 +55,16 @@ func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
 	if err := s.dropGarbage(ctx, oldest); err != nil {
 		return 0, 0, err
 	}
+	if err := s.purgeSessions(ctx); err != nil { // while it is known who leaves
+		return 0, 0, err
+	}
 	if err := s.purge(ctx, min(mark.before, oldest), oldest); err != nil {
 		return 0, 0, err
 	}
 	if _, err := s.reclaim(ctx, oldest); err != nil {
+		return 0, 0, err
+	}
+	if err := s.dropRemoved(ctx); err != nil {
 		return 0, 0, err
 	}
 	left := s.cleaner.marks[:0]

@@ -151,12 +151,12 @@ type layoutOf struct {
 }
 
 func (tx *Tx) layouts(out map[uint32]layoutOf) error {
-	all, err := records(tx, "d/", func(d Dataset) string { return d.Group })
+	all, err := tx.allDatasets()
 	if err != nil {
 		return err
 	}
 	for _, d := range all {
-		l, err := newRowLayout(d.Type, d.Fields)
+		l, err := d.layout()
 		if err != nil {
 			return err
 		}

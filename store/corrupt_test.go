@@ -22,6 +22,10 @@ func smallFile(t testing.TB, codec Codec) (data []byte, want, before []string) {
 	importRows(t, s, "shop", Users, ImportFull, users)
 	importRows(t, s, "shop", Items, ImportFull, items)
 	importRows(t, s, "shop", Interactions, ImportFull, inter[:len(inter)/2])
+	mustPut(t, s, Interactions, "a session of nobody", true, row{"", mark + "i00000000001", "view", nil, 1})
+	mustPut(t, s, Interactions, "a session of eve", false, row{"eve", mark + "i00000000001", "view", nil, 1})
+	foldAll(t, s, "shop")
+	mustPut(t, s, Users, "", false, row{"eve", 5, nil})
 	sn, err := s.Snapshot(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)

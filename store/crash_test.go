@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -56,6 +57,13 @@ func filledStore(t testing.TB, opts Options, limits limits) *Store {
 func contents(t testing.TB, s *Store, group string) (out []string) {
 	t.Helper()
 	for _, typ := range []DatasetType{Users, Items, Interactions} {
+		err := s.View(t.Context(), func(tx *Tx) error {
+			_, err := tx.Dataset(group, typ)
+			return err
+		})
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
 		out = append(out, scanSorted(t, s, group, typ)...)
 	}
 	return out
@@ -106,11 +114,19 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			after := contentsOf(t, path)
+			if op.name == "fold" {
+				s := openQuick(t, path, opts, limits)
+				foldAll(t, s, "shop")
+				op.folded = contents(t, s, "shop")
+				if err := s.closeFiles(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if commits < op.commits {
 				t.Errorf("%d commits, want %d at least", commits, op.commits)
 			}
 			for _, im := range images {
-				if checkImage(t, path, im, opts, limits, before, after); t.Failed() {
+				if checkImage(t, path, im, op, opts, limits, before, after); t.Failed() {
 					t.Fatalf("image of %s", im.what)
 				}
 			}
@@ -119,7 +135,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func checkImage(t *testing.T, path string, im image, opts Options, limits limits, before, after []string) {
+func checkImage(t *testing.T, path string, im image, op crashOp, opts Options, limits limits, before, after []string) {
 	t.Helper()
 	ctx := t.Context()
 	if err := os.WriteFile(path, im.data, 0o600); err != nil {
@@ -158,9 +174,19 @@ func checkImage(t *testing.T, path string, im image, opts Options, limits limits
 				t.Error("ending what was begun changed the rows")
 			}
 			mustCheck(t, s)
-			want := make(map[string]bool)
-			collectTokens([]byte(strings.Join(got, "\n")), want)
-			sameTokens(t, tokens(t, path), want)
+			if !op.puts {
+				want := make(map[string]bool)
+				collectTokens([]byte(strings.Join(got, "\n")), want)
+				sameTokens(t, tokens(t, path), want)
+			} else if gone := op.gone; slices.Equal(got, after) && gone != "" && tokens(t, path)[gone] {
+				t.Errorf("%s is still in the file", gone)
+			}
+			// What was put before the operation is there, and once.
+			foldAll(t, s, "shop")
+			if now := contents(t, s, "shop"); op.folded != nil && !slices.Equal(now, op.folded) {
+				t.Error("what was put isn't there")
+			}
+			mustCheck(t, s)
 		}
 		must(s.Close(ctx))
 	}
@@ -183,7 +209,7 @@ func endAll(t *testing.T, s *Store, rows []string) {
 			}
 		}
 	}
-	if err := s.Sweep(ctx, "shop"); err != nil {
+	if err := s.Sweep(ctx, "shop"); err != nil && !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
 	if _, waitsFor, err := s.Clean(ctx); err != nil || waitsFor != 0 {

@@ -14,6 +14,7 @@ func crashLimits() limits {
 	limits.stageBytes, limits.compactBytes, limits.pageRows, limits.mergeRows = 400, 200, 4, 1<<20
 	limits.resolveBatch, limits.removeBudget, limits.dropPerTx = 5, 40, 2
 	limits.unitBytes, limits.pieceBytes = 300, 500
+	limits.foldEntries, limits.foldBytes, limits.sessionBytes = 1000, 1<<20, 100
 	return limits
 }
 
@@ -22,6 +23,10 @@ type crashOp struct {
 	name       string
 	setup, run func(context.Context, *Store) error
 	commits    int // at least
+
+	puts   bool     // so the file can hold what waits to be seen
+	gone   string   // what is then not in the file any more
+	folded []string // what is there once all was seen; nil if that is of no interest
 }
 
 func crashOps() []crashOp {
@@ -76,10 +81,10 @@ func crashOps() []crashOp {
 		_, err := s.Scrub(ctx)
 		return err
 	}
-	return []crashOp{
-		{"full import", nil, imports(ImportFull), 6},
-		{"incremental import", nil, imports(ImportIncremental), 4},
-		{"aborted import", nil, func(ctx context.Context, s *Store) error {
+	ops := []crashOp{
+		{name: "full import", run: imports(ImportFull), commits: 6},
+		{name: "incremental import", run: imports(ImportIncremental), commits: 4},
+		{name: "aborted import", run: func(ctx context.Context, s *Store) error {
 			im, err := begin(ctx, s, ImportFull)
 			stop := errors.New("stop")
 			if err == nil {
@@ -92,18 +97,13 @@ func crashOps() []crashOp {
 				err = errors.Join(err, im.Abort(ctx), im.Abort(context.WithoutCancel(ctx)))
 			}
 			return err
-		}, 10},
-		{"deletion", nil, remove, 3},
-		{"deletion with suppression", func(ctx context.Context, s *Store) error {
+		}, commits: 10},
+		{name: "deletion", run: remove, commits: 3},
+		{name: "deletion with suppression", setup: func(ctx context.Context, s *Store) error {
 			return s.Update(ctx, func(tx *Tx) error { return tx.SetSuppression("shop", true) })
-		}, func(ctx context.Context, s *Store) error {
-			if err := remove(ctx, s); err != nil {
-				return err
-			}
-			return finish(ctx, s)
-		}, 10},
-		{"clean and scrub after deletion", remove, finish, 11},
-		{"clean around a lease", nil, func(ctx context.Context, s *Store) error {
+		}, run: then(remove, finish), commits: 10},
+		{name: "clean and scrub after deletion", setup: remove, run: finish, commits: 11},
+		{name: "clean around a lease", run: func(ctx context.Context, s *Store) error {
 			sn, err := s.Snapshot(ctx, "shop")
 			if err != nil {
 				return err
@@ -120,8 +120,8 @@ func crashOps() []crashOp {
 			}
 			sn.Release()
 			return finish(ctx, s)
-		}, 15},
-		{"clean after full import", imports(ImportFull), func(ctx context.Context, s *Store) error {
+		}, commits: 15},
+		{name: "clean after full import", setup: imports(ImportFull), run: func(ctx context.Context, s *Store) error {
 			if err := s.Sweep(ctx, "shop"); err != nil {
 				return err
 			}
@@ -130,13 +130,14 @@ func crashOps() []crashOp {
 			}
 			_, err := s.Scrub(ctx)
 			return err
-		}, 15},
-		{"merge of layers", imports(ImportIncremental), func(ctx context.Context, s *Store) error {
+		}, commits: 15},
+		{name: "merge of layers", setup: imports(ImportIncremental), run: func(ctx context.Context, s *Store) error {
 			merged, err := s.MergeLayers(ctx)
 			if err == nil && !merged {
 				err = errors.New("nothing was merged")
 			}
 			return err
-		}, 5},
+		}, commits: 5},
 	}
+	return append(ops, laterOps(remove, finish)...)
 }

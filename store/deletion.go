@@ -135,8 +135,8 @@ func (b sortedIDs) appendTo(dst []byte) []byte {
 // at its record to know whether to stage the batch again. The IDs that at returns are not kept.
 //
 // What is kept of a matched user is the ordinal: the caller has to see to it that between a job's first StageUsers and
-// its Tombstone no other deletion and no import commits that makes the users of the list leave and lets them come back.
-// Running a group's deletions and imports one at a time does.
+// its Tombstone nothing makes the users of the list leave the dictionary and lets them come back. Running a group's
+// deletions and imports one at a time does, with folds in between but no [Store.Sweep].
 func (s *Store) StageUsers(ctx context.Context, group string, job uint64, batch uint32, n int, at func(int) []byte, commit func(*Tx, Staged) error) error {
 	sorted, repeats := s.sortIDs(n, at)
 	return s.Update(ctx, func(tx *Tx) error {

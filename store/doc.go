@@ -12,7 +12,8 @@
 // (USER_ID; ITEM_ID in an Items dataset) isn't stored in a block: the block's index is that column.
 //
 //	meta      format, counters
-//	catalog   dataset groups, schemas, datasets and their layers, tags
+//	catalog   dataset groups, schemas, datasets and their layers, event trackers, tags; groups and datasets that were
+//	          removed and of which something is left
 //	dicts     per dictionary: the next ordinal, and the ranges that an import in flight has taken
 //	forward   hash range of IDs -> (hash prefix, ordinal) pairs
 //	reverse   512 ordinals -> their IDs
@@ -27,9 +28,14 @@
 //	garbage   layers that no snapshot taken from now on can see
 //	imports   imports in flight, to be rolled back when the file is opened after a crash
 //	stage     users that a deletion has read from its list so far
+//	journal   (dataset, number) -> rows that were put and aren't in a layer yet
+//	sessions  (dataset, hash range) -> sessions of events: whose they are, and the rows of those that nobody is known of
 //	jobs      the caller's records
 //	hashes    (job, batch, part) -> keyed hashes of the users that a deletion matched
 //	suppressed (group, least hash) -> keyed hashes of the users that imports leave out
+//
+// A layer is bulk or individual: what imports brought, or what came row by row ([Tx.Put], [Store.Fold]). A full import
+// replaces bulk layers only.
 //
 // Every value carries a CRC-32C over its key and itself. No key is derived from an ID except for the hash ranges, which
 // are halves of halves of the hash space and not hashes of IDs: bbolt copies keys into branch pages, where they can

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -64,7 +65,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{name: "empty", is: ErrNotStore}, {name: "text", is: ErrNotStore},
 		{name: "bolt", is: ErrNotStore, text: "another program"}, {name: "bolt-meta", is: ErrNotStore, text: "another program"},
-		{name: "format", is: ErrNotStore, text: "its format is 1 and this version reads 3"},
+		{name: "format", is: ErrNotStore, text: fmt.Sprint("its format is 1 and this version reads ", formatVersion)},
 		{name: "state", as: corrupt}, {name: "bucket", as: corrupt, text: "tombs"},
 	} {
 		for _, ro := range []bool{true, false} {

@@ -102,7 +102,7 @@ func FuzzParsePages(f *testing.F) {
 		if err != nil {
 			return err
 		}
-		if layout, err = newRowLayout(d.Type, d.Fields); err != nil {
+		if layout, err = d.layout(); err != nil {
 			return err
 		}
 		return tx.eachFence(d.ID, d.Layers[0], func(_ []byte, fe fence) error {

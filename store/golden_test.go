@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -36,7 +37,35 @@ func TestFormat(t *testing.T) {
 	}
 	importRows(t, s, "shop", Items, ImportFull, nil)
 	deleteUsers(t, s, "shop", 2, "ann")
-	im, err := s.BeginImport(t.Context(), "shop", Users, ImportIncremental)
+	mustPut(t, s, Interactions, "s1", true, row{"", "pen", "view", nil, 8}) // waits
+	mustPut(t, s, Interactions, "s2", false, row{"hal", "pen", "view", 0.5, 9})
+	foldAll(t, s, "shop")
+	mustPut(t, s, Users, "", false, row{"hal", 9, "Ulm"})
+	err = s.Update(t.Context(), func(tx *Tx) error {
+		if _, err := tx.CreateEventTracker(EventTracker{Name: "clicks", TrackingID: "01234567-89", Group: "shop"}); err != nil {
+			return err
+		}
+		if err := tx.CreateSchema(Schema{Name: "wider", Type: string(Users), Fields: append([]Field{{Name: "TIER", Type: TypeString, Nullable: true}}, testFields[Users]...)}); err != nil {
+			return err
+		}
+		if _, err := tx.UpdateDataset("shop", Users, "wider", time.Time{}); err != nil {
+			return err
+		}
+		if _, err := tx.CreateGroup(Group{Name: "shut"}); err != nil {
+			return err
+		}
+		if _, err := tx.CreateDataset(Dataset{Group: "shut", Type: Items, Name: "d", Schema: string(Items)}); err != nil {
+			return err
+		}
+		if err := tx.DeleteDataset("shut", Items); err != nil {
+			return err
+		}
+		return tx.DeleteGroup("shut")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	im, err := s.BeginImport(t.Context(), "shop", Items, ImportIncremental)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +74,7 @@ func TestFormat(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	rec := record(Users, []row{{"gus", 1, nil}})
+	rec := record(Items, []row{{"cup", 1.0, false}})
 	defer rec.Release()
 	if err := im.Append(rec); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 type ImportMode string
 
 const (
-	// ImportFull replaces all rows of the dataset; the new ones are kept as given, exact repeats too.
+	// ImportFull replaces all bulk rows of the dataset; the new ones are kept as given, exact repeats too.
 	ImportFull ImportMode = "FULL"
 	// ImportIncremental adds rows. A Users or Items row replaces all those of its key, and within one import the last
 	// one counts. An interaction that is equal to one that is there in every column is dropped.
@@ -26,7 +26,7 @@ const (
 type ImportResult struct {
 	Read      int64 // rows given
 	Added     int64 // rows that are new
-	Replaced  int64 // rows that were there and are no longer: by key, or all of them in a full import
+	Replaced  int64 // rows that were there and are no longer: by key, or all bulk rows in a full import
 	Duplicate int64 // rows dropped because they are there already, or come again later with the same key
 
 	// Suppressed counts rows left out because their user was deleted from a group that suppresses deleted users. Of rows of
@@ -56,10 +56,16 @@ type importRecord struct {
 	GroupID uint32      `json:"groupId"`
 	Dataset uint32      `json:"dataset"`
 	Mode    ImportMode  `json:"mode"`
+	Put     bool        `json:"put,omitempty"` // it makes an individual layer
 }
 
 // BeginImport starts an import into a dataset. The caller must end it with Finish or Abort.
 func (s *Store) BeginImport(ctx context.Context, group string, t DatasetType, mode ImportMode) (*Import, error) {
+	return s.beginImport(ctx, group, t, mode, false)
+}
+
+// beginImport starts an import of individual rows if put is set: then a full one replaces those.
+func (s *Store) beginImport(ctx context.Context, group string, t DatasetType, mode ImportMode, put bool) (*Import, error) {
 	if mode != ImportFull && mode != ImportIncremental {
 		return nil, fmt.Errorf("import mode %q is unknown: use %s or %s", mode, ImportFull, ImportIncremental)
 	}
@@ -71,7 +77,7 @@ func (s *Store) BeginImport(ctx context.Context, group string, t DatasetType, mo
 		}
 		im.rec = importRecord{
 			ID: tx.newID(), Group: group, Type: t, Layer: tx.newID(), GroupID: im.dataset.GroupID,
-			Dataset: im.dataset.ID, Mode: mode,
+			Dataset: im.dataset.ID, Mode: mode, Put: put,
 		}
 		v, err := json.Marshal(im.rec)
 		if err != nil {
@@ -83,7 +89,7 @@ func (s *Store) BeginImport(ctx context.Context, group string, t DatasetType, mo
 	if err != nil {
 		return nil, fmt.Errorf("begin import: %w", err)
 	}
-	im.layout, err = newRowLayout(t, im.dataset.Fields)
+	im.layout, err = im.dataset.layout()
 	if err == nil {
 		im.spill, err = newSpillFile(s.path)
 	}
@@ -145,7 +151,8 @@ func (im *Import) publish(ctx context.Context, tx *Tx, w *layerWriter) error {
 	epoch := tx.nextEpoch()
 	switch {
 	case im.rec.Mode == ImportFull:
-		for _, layer := range d.Layers {
+		replaced := d.layersOf(im.rec.Put)
+		for _, layer := range replaced {
 			n, err := tx.liveRows(d.ID, layer)
 			if err != nil {
 				return err
@@ -155,7 +162,7 @@ func (im *Import) publish(ctx context.Context, tx *Tx, w *layerWriter) error {
 				return err
 			}
 		}
-		d.Layers = nil
+		d.removeLayers(replaced)
 		if err := tx.setSweep(im.rec.Group); err != nil {
 			return err
 		}
@@ -174,7 +181,7 @@ func (im *Import) publish(ctx context.Context, tx *Tx, w *layerWriter) error {
 		}
 	}
 	if w.rows > 0 {
-		d.Layers = append(d.Layers, im.rec.Layer)
+		d.insertLayer(len(d.Layers), im.rec.Layer, im.rec.Put)
 	}
 	if err := tx.putDataset(d); err != nil {
 		return err
@@ -325,6 +332,27 @@ func (tx *Tx) layerKeys(dataset, layer uint32) (*roaring.Bitmap, error) {
 		return err
 	})
 	return keys, err
+}
+
+// liveKeys returns the ordinals that have rows in a layer that aren't dead, and whether any are.
+func (tx *Tx) liveKeys(dataset, layer uint32) (keys *roaring.Bitmap, dead bool, err error) {
+	keys = roaring.New()
+	err = tx.eachFence(dataset, layer, func(key []byte, f fence) error {
+		x, err := tx.readIndex(f.Block)
+		if err != nil {
+			return err
+		}
+		gone, err := tx.tombstone(key)
+		if err != nil {
+			return err
+		}
+		if gone != nil {
+			x, dead = x.without(gone), true
+		}
+		keys.Or(x.ordinals)
+		return nil
+	})
+	return keys, dead, err
 }
 
 // liveRows counts the rows of a layer that aren't dead.

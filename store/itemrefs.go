@@ -135,6 +135,9 @@ func (tx *Tx) referredItems(group Group, candidates *roaring.Bitmap) (*roaring.B
 		return nil, err
 	}
 	for _, d := range datasets {
+		if d.GroupID != group.ID { // one of a group that came after, with the name of one that was removed
+			continue
+		}
 		switch d.Type {
 		case Items:
 			for _, layer := range d.Layers {

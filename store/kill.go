@@ -141,8 +141,8 @@ type Looked struct {
 }
 
 // CheckGone makes sure that nothing of the users of a job is left where a reader or a later operation could find it: no
-// index and no tombstone of a block has their ordinals, and the dictionary doesn't have their IDs. It looks through
-// fences, so its cost goes with the users and not with the store.
+// index and no tombstone of a block and no session has their ordinals, and the dictionary doesn't have their IDs. It looks
+// through fences, so its cost goes with the users, and with the sessions, but not with the rows of the store.
 func (s *Store) CheckGone(ctx context.Context, group string, job uint64) (looked Looked, err error) {
 	var users *roaring.Bitmap
 	var blocks []fenced
@@ -167,6 +167,11 @@ func (s *Store) CheckGone(ctx context.Context, group string, job uint64) (looked
 				return err
 			}
 			blocks = append(blocks, of...)
+			if d.Type == Interactions {
+				if err := tx.checkSessionsGone(d.ID, users); err != nil {
+					return err
+				}
+			}
 		}
 		return tx.checkIDsGone(dictID{g.ID, dictUsers}, users)
 	})

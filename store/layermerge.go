@@ -23,7 +23,7 @@ const modeMerge ImportMode = "MERGE"
 // errMergeLost is for a merge whose layers have changed meanwhile: it begins again.
 var errMergeLost = errors.New("the layers changed during the merge")
 
-// MergeLayers merges layers of one dataset, if any dataset has layers to merge, and reports whether it did or found that
+// MergeLayers merges layers of one dataset and kind, if any dataset has layers to merge, and reports whether it did or found that
 // they had changed meanwhile: then there may be more to do. What readers see stays the same. Ended by its context, it
 // leaves nothing behind. It excludes [Store.Clean], which must not take rows for gone that a merge is about to copy.
 func (s *Store) MergeLayers(ctx context.Context) (more bool, err error) {
@@ -62,16 +62,24 @@ func (s *Store) mergeDataset(ctx context.Context, d Dataset) (merged bool, err e
 		}
 	}()
 	sn, err := s.Snapshot(ctx, d.Group, d.Type)
+	if errors.Is(err, ErrNotFound) {
+		return false, errMergeLost
+	}
 	if err != nil {
 		return false, err
 	}
 	defer sn.Release()
 	view := sn.datasets[d.Type]
-	first, ok := pickLayers(view.layers, s.limits.mergeRows)
-	if !ok {
+	m := &layerMerge{s: s, sn: sn}
+	for _, put := range []bool{false, true} { // the two kinds have different lifetimes
+		of := view.only(put)
+		if first, ok := pickLayers(of.layers, s.limits.mergeRows); ok && m.view == nil {
+			m.view, m.first, m.put = of, first, put
+		}
+	}
+	if m.view == nil {
 		return false, nil
 	}
-	m := &layerMerge{s: s, sn: sn, view: view, first: first}
 	if err := m.begin(ctx); err != nil {
 		return false, err
 	}
@@ -126,8 +134,9 @@ func pickLayers(layers [][]blockRef, most int64) (first int, ok bool) {
 type layerMerge struct {
 	s     *Store
 	sn    *Snapshot
-	view  *datasetView
-	first int // of the layers of the view that it merges, up to the last
+	view  *datasetView // with layers of one kind
+	first int          // of them that it merges, up to the last
+	put   bool         // they are individual
 	rec   importRecord
 }
 
@@ -135,7 +144,7 @@ func (m *layerMerge) begin(ctx context.Context) error {
 	return m.s.Update(ctx, func(tx *Tx) error {
 		m.rec = importRecord{
 			ID: tx.newID(), Group: m.view.Group, Type: m.view.Type, Layer: tx.newID(), GroupID: m.view.GroupID,
-			Dataset: m.view.ID, Mode: modeMerge,
+			Dataset: m.view.ID, Mode: modeMerge, Put: m.put,
 		}
 		v, err := json.Marshal(m.rec)
 		if err != nil {
@@ -150,14 +159,15 @@ func (m *layerMerge) run(ctx context.Context) error {
 	w := newBlockWriter(m.s, m.view.ID, m.rec.Layer)
 	b := &mergeBuilder{s: m.s, layout: m.view.layout, pages: m.s.newPageWriter(), index: newRowIndex()}
 	b.put = func(e *encodedBlock) error { return w.stage(ctx, e) }
-	err := m.merge(ctx, b)
+	err := m.sn.mergeRows(ctx, m.view, m.view.layers[m.first:], b.add)
 	if err == nil {
 		err = b.flush()
 	}
-	if err == nil && b.total > 0 { // without rows there will be no layer, and so no counts
-		if err = m.sumRefs(ctx, w.refs); err == nil {
-			err = w.finish(ctx)
-		}
+	if err == nil && b.total > 0 { // layers without rows still have counts, and make no layer
+		err = m.sumRefs(ctx, w.refs)
+	}
+	if err == nil {
+		err = w.finish(ctx)
 	}
 	if err != nil {
 		return err
@@ -165,21 +175,24 @@ func (m *layerMerge) run(ctx context.Context) error {
 	return m.s.Update(ctx, func(tx *Tx) error { return m.publish(tx, b.total) })
 }
 
-// merge gives b the rows of all layers in the order of (ordinal, TIMESTAMP, layer).
-func (m *layerMerge) merge(ctx context.Context, b *mergeBuilder) error {
+// takeRows is called with the rows [from, to) of a key. It may keep nothing of cols.
+type takeRows func(ordinal uint32, cols []block.Column, from, to int) error
+
+// mergeRows gives take the rows of layers in the order of (ordinal, TIMESTAMP, layer).
+func (sn *Snapshot) mergeRows(ctx context.Context, view *datasetView, layers [][]blockRef, take takeRows) error {
 	var cursors []*layerCursor
-	for i, refs := range m.view.layers[m.first:] {
-		c := &layerCursor{sn: m.sn, view: m.view, layer: i, refs: refs}
-		if err := c.load(ctx); err != nil {
-			return err
-		}
-		cursors = append(cursors, c)
-	}
 	defer func() {
 		for _, c := range cursors {
 			c.free()
 		}
 	}()
+	for i, refs := range layers {
+		c := &layerCursor{sn: sn, view: view, layer: i, refs: refs}
+		cursors = append(cursors, c)
+		if err := c.load(ctx); err != nil {
+			return err
+		}
+	}
 	for {
 		var least, next *layerCursor // there are few
 		for _, c := range cursors {
@@ -194,7 +207,7 @@ func (m *layerMerge) merge(ctx context.Context, b *mergeBuilder) error {
 		if least == nil {
 			return nil
 		}
-		if err := least.take(ctx, next, b); err != nil {
+		if err := least.take(ctx, next, take); err != nil {
 			return err
 		}
 	}
@@ -231,14 +244,20 @@ func (m *layerMerge) sumRefs(ctx context.Context, sum itemCounts) error {
 // publish puts the merged layer in the place of the others, unless rows of the dataset became invisible meanwhile.
 func (m *layerMerge) publish(tx *Tx, rows int64) error {
 	d, err := tx.Dataset(m.view.Group, m.view.Type)
+	if errors.Is(err, ErrNotFound) {
+		return errMergeLost
+	}
 	if err != nil {
 		return err
 	}
 	merged := m.view.Layers[m.first:]
-	at := slices.Index(d.Layers, merged[0])
-	if d.ID != m.view.ID || d.Killed > m.sn.epoch || at < 0 || at+len(merged) > len(d.Layers) ||
-		!slices.Equal(d.Layers[at:at+len(merged)], merged) {
+	if d.ID != m.view.ID || d.Killed > m.sn.epoch {
 		return errMergeLost
+	}
+	for _, layer := range merged {
+		if !slices.Contains(d.Layers, layer) {
+			return errMergeLost
+		}
 	}
 	epoch := tx.nextEpoch()
 	for _, layer := range merged {
@@ -246,11 +265,11 @@ func (m *layerMerge) publish(tx *Tx, rows int64) error {
 			return err
 		}
 	}
-	var layers []uint32
+	at := slices.Index(d.Layers, merged[0])
+	d.removeLayers(merged)
 	if rows > 0 {
-		layers = append(layers, m.rec.Layer)
+		d.insertLayer(at, m.rec.Layer, m.put)
 	}
-	d.Layers = slices.Replace(d.Layers, at, at+len(merged), layers...)
 	if err := tx.putDataset(d); err != nil {
 		return err
 	}
@@ -279,6 +298,10 @@ func (c *layerCursor) load(ctx context.Context) error {
 			return err
 		}
 		c.refs = c.refs[1:]
+		if d.rows() == 0 { // all of them are dead
+			d.free()
+			continue
+		}
 		c.rows, c.key, c.row, c.end = d, 0, 0, int(d.counts[0])
 	}
 	return nil
@@ -311,22 +334,22 @@ func (c *layerCursor) before(o *layerCursor) bool {
 	return c.layer < o.layer
 }
 
-// take gives b the rows that come before the one that next stands on, or all if it is nil, up to the end of the block.
-func (c *layerCursor) take(ctx context.Context, next *layerCursor, b *mergeBuilder) error {
+// take gives to the rows that come before the one that next stands on, or all if it is nil, up to the end of the block.
+func (c *layerCursor) take(ctx context.Context, next *layerCursor, to takeRows) error {
 	for {
-		to := c.end
+		end := c.end
 		if next != nil && next.ordinal() <= c.ordinal() {
 			if next.ordinal() < c.ordinal() {
 				return nil
 			}
 			limit := next.time(next.row)
-			for to = c.row; to < c.end && (c.time(to) < limit || c.time(to) == limit && c.layer < next.layer); to++ {
+			for end = c.row; end < c.end && (c.time(end) < limit || c.time(end) == limit && c.layer < next.layer); end++ {
 			}
 		}
-		if err := b.add(c.ordinal(), c.rows.cols, c.row, to); err != nil {
+		if err := to(c.ordinal(), c.rows.cols, c.row, end); err != nil {
 			return err
 		}
-		if c.row = to; to < c.end {
+		if c.row = end; end < c.end {
 			return nil
 		}
 		if c.key++; c.key == len(c.rows.keys) {

@@ -9,7 +9,7 @@ import (
 )
 
 // formatVersion changes whenever a file written by this version can't be read by the last one, or the reverse.
-const formatVersion = 3
+const formatVersion = 5
 
 var (
 	bucketMeta       = []byte("meta")
@@ -29,12 +29,14 @@ var (
 	bucketJobs       = []byte("jobs")
 	bucketHashes     = []byte("hashes")
 	bucketSuppressed = []byte("suppressed")
+	bucketJournal    = []byte("journal")
+	bucketSessions   = []byte("sessions")
 )
 
 var allBuckets = [][]byte{
 	bucketMeta, bucketCatalog, bucketDicts, bucketForward, bucketReverse, bucketLeaving, bucketFences, bucketBlocks,
 	bucketTombs, bucketRetired, bucketItemRefs, bucketGarbage, bucketImports, bucketStage, bucketJobs,
-	bucketHashes, bucketSuppressed,
+	bucketHashes, bucketSuppressed, bucketJournal, bucketSessions,
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

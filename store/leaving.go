@@ -85,7 +85,7 @@ func (s *Store) purge(ctx context.Context, users, items uint64) error {
 // purgeSome purges the first of the ordinals that may go, as many as fit a transaction, and reports whether it found
 // any.
 func (tx *Tx) purgeSome(upTo map[dictKind]uint64) (bool, error) {
-	groups, err := tx.Groups()
+	groups, err := tx.allGroups()
 	if err != nil {
 		return false, err
 	}
@@ -159,8 +159,23 @@ func (tx *Tx) setSweep(group string) error {
 	return tx.putRecord(groupKey(group), g)
 }
 
+// Unswept returns the groups that [Store.Sweep] has something to do for.
+func (s *Store) Unswept(ctx context.Context) (names []string, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		groups, err := tx.Groups()
+		for _, g := range groups {
+			if g.Sweep {
+				names = append(names, g.Name)
+			}
+		}
+		return err
+	})
+	return names, err
+}
+
 // Sweep lets the IDs that no row of the group refers to leave the dictionaries, if an import replaced rows since it was
-// last done. It waits for no snapshot. While an import into the group is in flight it does nothing.
+// last done. It waits for no snapshot. While an import into the group is in flight it does nothing. While dead rows of items
+// are left it does what it can, and there is something to do again after the next [Store.Clean].
 func (s *Store) Sweep(ctx context.Context, group string) error {
 	needed := false
 	err := s.View(ctx, func(tx *Tx) error {
@@ -179,10 +194,9 @@ func (s *Store) Sweep(ctx context.Context, group string) error {
 		if busy, err := tx.importing(g.ID); err != nil || busy {
 			return err
 		}
-		if err := tx.sweep(g); err != nil {
+		if g.Sweep, err = tx.sweep(g); err != nil {
 			return err
 		}
-		g.Sweep = false
 		return tx.putRecord(groupKey(group), g)
 	})
 	if err != nil {
@@ -191,29 +205,32 @@ func (s *Store) Sweep(ctx context.Context, group string) error {
 	return nil
 }
 
-func (tx *Tx) sweep(g Group) error {
+// sweep reports whether dead rows of items are left: an ID must stay as long as a block has its ordinal, unless that is a
+// user's, which leaves only after the compaction of all rows that were dead by then.
+func (tx *Tx) sweep(g Group) (again bool, err error) {
 	datasets, err := tx.Datasets(g.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	live := roaring.New()
 	for _, d := range datasets {
-		if d.Type == Items {
-			continue
-		}
 		for _, layer := range d.Layers {
-			keys, err := tx.layerKeys(d.ID, layer)
+			keys, dead, err := tx.liveKeys(d.ID, layer)
 			if err != nil {
-				return err
+				return false, err
 			}
-			live.Or(keys)
+			if d.Type == Items {
+				again = again || dead
+			} else {
+				live.Or(keys)
+			}
 		}
 	}
 	epoch := tx.nextEpoch()
 	for _, kind := range []dictKind{dictUsers, dictItems} {
 		view, err := tx.dictView(dictID{g.ID, kind}, 0)
 		if err != nil {
-			return err
+			return false, err
 		}
 		all := view.all()
 		if kind == dictUsers {
@@ -221,15 +238,15 @@ func (tx *Tx) sweep(g Group) error {
 		} else {
 			referred, err := tx.referredItems(g, all)
 			if err != nil {
-				return err
+				return false, err
 			}
 			all.AndNot(referred)
 		}
 		if err := tx.addLeaving(view.id, epoch, all); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return again, nil
 }
 
 // all returns the ordinals that the view sees, those that were given and left long ago included.

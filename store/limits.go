@@ -27,6 +27,11 @@ type limits struct {
 	dropPerTx int
 	// compactPlanned is how many blocks a compaction plans at a time.
 	compactPlanned int
+	// foldEntries and foldBytes are how many entries of the journal, and bytes of them, one fold takes.
+	foldEntries, foldBytes int
+	// sessionBytes is how large a chunk of sessions gets before its hash range is halved, and sessionRows how many rows a
+	// session of nobody known keeps.
+	sessionBytes, sessionRows int
 	// forwardEntries is how many entries a forward chunk holds before its hash range is halved.
 	forwardEntries int
 }
@@ -36,4 +41,5 @@ var defaultLimits = limits{
 	resolveBatch: 64 << 10, resolveBytes: 16 << 20,
 	stageBytes: 4 << 20, compactBytes: 2 << 20, pageRows: 512, mergeRows: 64 << 20, stagePart: 64 << 10, removeBudget: 8 << 20,
 	dropPerTx: 4096, compactPlanned: 4096, forwardEntries: 1024,
+	foldEntries: 4096, foldBytes: 4 << 20, sessionBytes: 4 << 10, sessionRows: 1000,
 }

@@ -44,11 +44,27 @@ const (
 
 type modelGroup struct {
 	name  string
-	rows  map[DatasetType][]row
-	swept bool // the dictionaries hold only IDs that rows refer to
+	rows  map[DatasetType][]row // in bulk layers
+	put   map[DatasetType][]row // in individual ones
+	swept bool                  // the dictionaries hold only IDs that rows refer to
 
+	waiting  map[DatasetType][]modelPut // in the journal
+	sessions map[string]*modelSession
+
+	puts     bool            // rows are put, and nobody is suppressed
 	suppress bool            // imports leave users out
 	out      map[string]bool // whom
+}
+
+type modelPut struct {
+	session string
+	known   bool // whose it is
+	row     row
+}
+
+type modelSession struct {
+	user    string // "" while nobody is known
+	pending []row
 }
 
 type heldSnapshot struct {
@@ -84,7 +100,10 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.s = openQuick(t, filepath.Join(t.TempDir(), "model.expunge"), m.opts, m.limits)
 	setSeed(t, m.s, seed)
 	for i := range 1 + r.IntN(2) {
-		g := &modelGroup{name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), out: make(map[string]bool), swept: true}
+		g := &modelGroup{
+			name: fmt.Sprint("group", i), rows: make(map[DatasetType][]row), put: make(map[DatasetType][]row), swept: true,
+			waiting: make(map[DatasetType][]modelPut), sessions: make(map[string]*modelSession), out: make(map[string]bool),
+		}
 		createGroup(t, m.s, g.name)
 		m.groups = append(m.groups, g)
 		m.startOrdinals(g.name)
@@ -110,7 +129,15 @@ func (m *model) startOrdinals(group string) {
 
 func (m *model) random() {
 	g := m.groups[m.r.IntN(len(m.groups))]
-	switch n := m.r.IntN(100); {
+	switch n := m.r.IntN(130); {
+	case n >= 118:
+		m.putRows(g)
+	case n >= 106:
+		m.fold(g)
+	case n >= 105:
+		m.replaceGroup(g)
+	case n >= 100:
+		m.replaceDataset(g)
 	case n < 35:
 		m.importRows(g)
 	case n < 40:
@@ -159,7 +186,8 @@ func (m *model) compare(g *modelGroup) {
 		m.t.Fatal(err)
 	}
 	defer sn.Release()
-	m.compareSnapshot(sn, g.rows)
+	m.compareSnapshot(sn, g.all())
+	m.compareDistinct(sn, g)
 }
 
 func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {
@@ -225,13 +253,13 @@ func (m *model) importRows(g *modelGroup) {
 		m.t.Fatal(err)
 	}
 	kept, out := g.leaveOut(typ, mode, rows)
-	after, want := applyImport(typ, mode, g.rows[typ], kept)
+	after, other, want := applyImport(typ, mode, g.rows[typ], g.put[typ], kept)
 	want.Read, want.Suppressed = int64(len(rows)), out
 	want.Duplicate += int64(len(rows)-len(kept)) - out
 	if got != want {
 		m.t.Errorf("%s: %+v, want %+v", m.op, got, want)
 	}
-	g.rows[typ] = after
+	g.rows[typ], g.put[typ] = after, other
 	if mode == ImportFull || out > 0 {
 		g.swept = false
 	}
@@ -240,17 +268,17 @@ func (m *model) importRows(g *modelGroup) {
 	}
 }
 
-// applyImport says what an import should do.
-func applyImport(typ DatasetType, mode ImportMode, there, rows []row) (after []row, res ImportResult) {
+// applyImport says what an import should do to the rows of its kind and to the others.
+func applyImport(typ DatasetType, mode ImportMode, there, other, rows []row) (after, others []row, res ImportResult) {
 	res.Read = int64(len(rows))
 	if mode == ImportFull {
 		res.Added, res.Replaced = res.Read, int64(len(there))
-		return slices.Clone(rows), res
+		return slices.Clone(rows), other, res
 	}
 	after = slices.Clone(there)
 	if typ == Interactions {
 		seen := make(map[string]bool)
-		for _, r := range there {
+		for _, r := range slices.Concat(there, other) {
 			seen[r.String()] = true
 		}
 		for _, r := range rows {
@@ -261,14 +289,15 @@ func applyImport(typ DatasetType, mode ImportMode, there, rows []row) (after []r
 		}
 		res.Added = int64(len(after) - len(there))
 		res.Duplicate = res.Read - res.Added
-		return after, res
+		return after, other, res
 	}
 	last := make(map[any]row)
 	for _, r := range rows {
 		last[r[0]] = r
 	}
-	after = slices.DeleteFunc(after, func(r row) bool { return last[r[0]] != nil })
-	res.Replaced = int64(len(there) - len(after))
+	replaced := func(r row) bool { return last[r[0]] != nil }
+	after, others = slices.DeleteFunc(after, replaced), slices.DeleteFunc(slices.Clone(other), replaced)
+	res.Replaced = int64(len(there) - len(after) + len(other) - len(others))
 	res.Added = int64(len(last))
 	res.Duplicate = res.Read - res.Added
 	for i, r := range rows {
@@ -276,7 +305,7 @@ func applyImport(typ DatasetType, mode ImportMode, there, rows []row) (after []r
 			after = append(after, r)
 		}
 	}
-	return after, res
+	return after, others, res
 }
 
 func (m *model) abortImport(g *modelGroup) {
@@ -304,6 +333,13 @@ func (m *model) sweep(g *modelGroup) {
 		m.t.Error(err)
 	}
 	g.swept = true
+	users := make(map[any]bool)
+	for _, typ := range []DatasetType{Users, Interactions} {
+		for _, r := range g.all()[typ] {
+			users[r[0]] = true
+		}
+	}
+	g.forgetSessions(func(user string) bool { return !users[user] })
 }
 
 // deleteUsers runs a deletion up to its tombstones, and a dry run before it.
@@ -375,18 +411,23 @@ func (m *model) applyDeletion(g *modelGroup, list []string, got DryRunResult) {
 	}
 	matched := make(map[string]bool)
 	for _, typ := range []DatasetType{Users, Interactions} {
-		before := len(g.rows[typ])
-		g.rows[typ] = slices.DeleteFunc(slices.Clone(g.rows[typ]), func(r row) bool {
-			id := r[0].(string)
-			if listed[id] {
-				matched[id] = true
-			}
-			return listed[id]
-		})
-		if n := int64(before - len(g.rows[typ])); n != got.Rows[typ] {
+		n := int64(0)
+		for _, rows := range []map[DatasetType][]row{g.rows, g.put} {
+			before := len(rows[typ])
+			rows[typ] = slices.DeleteFunc(slices.Clone(rows[typ]), func(r row) bool {
+				id := r[0].(string)
+				if listed[id] {
+					matched[id] = true
+				}
+				return listed[id]
+			})
+			n += int64(before - len(rows[typ]))
+		}
+		if n != got.Rows[typ] {
 			m.t.Errorf("%s: %d rows deleted, want %d", typ, got.Rows[typ], n)
 		}
 	}
+	g.forgetSessions(func(user string) bool { return listed[user] })
 	if g.swept {
 		if got.Matched != int64(len(matched)) {
 			m.t.Errorf("%d users matched, want %d", got.Matched, len(matched))
@@ -432,6 +473,81 @@ func (m *model) clean() {
 	m.jobs = left
 }
 
+// replaceDataset removes a dataset and makes an empty one in its place.
+func (m *model) replaceDataset(g *modelGroup) {
+	typ := []DatasetType{Users, Items, Interactions}[m.r.IntN(3)]
+	m.op = fmt.Sprintf("replace %s", typ)
+	err := m.s.Update(context.Background(), func(tx *Tx) error {
+		d, err := tx.Dataset(g.name, typ)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteDataset(g.name, typ); err != nil {
+			return err
+		}
+		_, err = tx.CreateDataset(d)
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	g.rows[typ], g.put[typ], g.waiting[typ], g.swept = nil, nil, nil, false
+	if typ == Interactions {
+		clear(g.sessions)
+	}
+	if m.r.IntN(3) > 0 {
+		m.sweep(g)
+	}
+}
+
+// replaceGroup removes a group that no deletion under way needs, and makes an empty one in its place.
+func (m *model) replaceGroup(g *modelGroup) {
+	if slices.ContainsFunc(m.jobs, func(j pendingDeletion) bool { return j.group == g.name }) {
+		return
+	}
+	m.op = "replace group"
+	err := m.s.Update(context.Background(), func(tx *Tx) error {
+		old, err := tx.Group(g.name)
+		if err != nil {
+			return err
+		}
+		datasets, err := tx.Datasets(g.name)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteGroup(g.name); !errors.Is(err, ErrInUse) {
+			return fmt.Errorf("removing a group with datasets: %w", err)
+		}
+		for _, d := range datasets {
+			if err := tx.DeleteDataset(g.name, d.Type); err != nil {
+				return err
+			}
+		}
+		if err := tx.DeleteGroup(g.name); err != nil {
+			return err
+		}
+		if _, err := tx.CreateGroup(old); err != nil {
+			return err
+		}
+		for _, d := range datasets {
+			if _, err := tx.CreateDataset(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	clear(g.rows)
+	clear(g.put)
+	clear(g.waiting)
+	clear(g.sessions)
+	clear(g.out)
+	g.puts, g.swept = false, true
+	m.startOrdinals(g.name)
+}
+
 // mergeLayers merges until there is nothing to merge.
 func (m *model) mergeLayers() {
 	m.op = "merge layers"
@@ -449,7 +565,7 @@ func (m *model) hold(g *modelGroup) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.held = append(m.held, heldSnapshot{sn, maps.Clone(g.rows)})
+	m.held = append(m.held, heldSnapshot{sn, g.all()})
 }
 
 func (m *model) releaseOne() {

@@ -67,10 +67,12 @@ func (m *model) quiesce() {
 	for len(m.held) > 0 {
 		m.releaseOne()
 	}
-	for _, g := range m.groups {
-		m.sweep(g)
+	for range 2 { // the first leaves items with dead rows
+		for _, g := range m.groups {
+			m.sweep(g)
+		}
+		m.clean()
 	}
-	m.clean()
 	if len(m.jobs) > 0 {
 		m.t.Error("deletions are left although no snapshot is open")
 	}
@@ -86,14 +88,29 @@ func (m *model) quiesce() {
 // compareFile checks that the file holds the tokens of the model's rows, and no other ones.
 func (m *model) compareFile() {
 	want := make(map[string]bool)
+	expect := func(r row) {
+		for _, v := range r {
+			if s, ok := v.(string); ok && strings.HasPrefix(s, mark) {
+				want[s] = true
+			}
+		}
+	}
 	for _, g := range m.groups {
-		for _, rows := range g.rows {
+		for _, rows := range g.all() {
 			for _, r := range rows {
-				for _, v := range r {
-					if s, ok := v.(string); ok && strings.HasPrefix(s, mark) {
-						want[s] = true
-					}
-				}
+				expect(r)
+			}
+		}
+		for _, puts := range g.waiting {
+			for _, p := range puts {
+				expect(row{p.session})
+				expect(p.row)
+			}
+		}
+		for id, s := range g.sessions {
+			expect(row{id})
+			for _, r := range s.pending {
+				expect(r)
 			}
 		}
 	}

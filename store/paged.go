@@ -106,10 +106,16 @@ func (p *pagedRows) page(i int) (*block.Block, error) {
 	if err := data.Reset(b); err != nil {
 		return nil, &CorruptError{What: blockName(p.id), Problem: "can't be read", Err: err}
 	}
-	if data.Rows() != int(e.rows) || data.NumColumns() != len(p.layout.cols) {
+	if data.Rows() != int(e.rows) || data.NumColumns() > len(p.layout.cols) {
 		return nil, &CorruptError{What: blockName(p.id), Problem: "doesn't fit its directory or its schema"}
 	}
 	for c, col := range p.layout.cols {
+		if c >= data.NumColumns() { // the page is older than the column
+			if !p.layout.fields[col.field].Nullable {
+				return nil, &CorruptError{What: blockName(p.id), Problem: "lacks a column that can't be null"}
+			}
+			continue
+		}
 		if data.Kind(c) != col.kind {
 			return nil, &CorruptError{What: blockName(p.id), Problem: "a column has another type than in the schema"}
 		}
@@ -145,11 +151,18 @@ func (p *pagedRows) read(from, to uint32, cols []block.Column) error {
 	return nil
 }
 
-// readColumn appends copies of the values of rows [from, to), which lie in page i, to dst.
+// readColumn appends copies of the values of rows [from, to), which lie in page i, to dst. A page that is older than the
+// column has nulls.
 func (p *pagedRows) readColumn(i, col int, from, to uint32, dst *block.Column) error {
 	data, err := p.page(i)
 	if err != nil {
 		return err
+	}
+	if col >= data.NumColumns() {
+		for range to - from {
+			dst.AppendNull()
+		}
+		return nil
 	}
 	if err := data.Read(col, int(from-p.starts[i]), int(to-p.starts[i]), dst); err != nil {
 		return &CorruptError{What: blockName(p.id), Problem: "a column can't be read", Err: err}

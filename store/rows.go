@@ -28,8 +28,9 @@ type storedColumn struct {
 	kind  block.Kind
 }
 
-// newRowLayout returns the layout of a dataset type with given columns, or what is wrong with them.
-func newRowLayout(t DatasetType, fields []Field) (*rowLayout, error) {
+// newRowLayout returns the layout of a dataset type with given columns, or what is wrong with them. stored are the names
+// of the columns in the order in which they are stored, the key's among them; nil stands for that of fields.
+func newRowLayout(t DatasetType, fields []Field, stored []string) (*rowLayout, error) {
 	l := &rowLayout{fields: fields, key: -1, dict: dictUsers}
 	at := make(map[string]int, len(fields))
 	var errs []error
@@ -68,11 +69,25 @@ func newRowLayout(t DatasetType, fields []Field) (*rowLayout, error) {
 	for _, i := range first {
 		l.cols = append(l.cols, storedColumn{field: i, kind: block.Int}) // ITEM_ID as its ordinal
 	}
-	for i, f := range fields {
+	order := make([]int, 0, len(fields))
+	for i := range fields {
+		order = append(order, i)
+	}
+	if stored != nil {
+		order = order[:0]
+		for _, name := range stored {
+			i, ok := at[name]
+			if !ok {
+				return nil, fmt.Errorf("%s dataset: column %s is stored and not in the schema", t, name)
+			}
+			order = append(order, i)
+		}
+	}
+	for _, i := range order {
 		if i == l.key || l.time && (i == first[0] || i == first[1]) {
 			continue
 		}
-		l.cols = append(l.cols, storedColumn{field: i, kind: storedKind(f.Type)})
+		l.cols = append(l.cols, storedColumn{field: i, kind: storedKind(fields[i].Type)})
 	}
 	return l, nil
 }

@@ -29,7 +29,7 @@ func wideFields() []Field {
 // TestRecord takes Arrow rows to records, to the columns of a block, to records again, and to Arrow.
 func TestRecord(t *testing.T) {
 	fields := wideFields()
-	l, err := newRowLayout(Interactions, fields)
+	l, err := newRowLayout(Interactions, fields, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestLayoutErrors(t *testing.T) {
 		{Interactions, []Field{user, item, {Name: "TIMESTAMP", Type: TypeInt32}}, "TIMESTAMP of type long"},
 		{"ACTIONS", []Field{user}, "unknown"},
 	} {
-		_, err := newRowLayout(tc.typ, tc.fields)
+		_, err := newRowLayout(tc.typ, tc.fields, nil)
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s with %v: %v, want %q", tc.typ, tc.fields, err, tc.want)
 		}

@@ -100,7 +100,7 @@ func (sn *Snapshot) capture(tx *Tx, group string, types []DatasetType) error {
 			continue
 		}
 		v := &datasetView{Dataset: d, schema: d.ArrowSchema()}
-		if v.layout, err = newRowLayout(d.Type, d.Fields); err != nil {
+		if v.layout, err = d.layout(); err != nil {
 			return err
 		}
 		for _, layer := range d.Layers {
@@ -270,7 +270,7 @@ func (tx *Tx) datasetView(group string, t DatasetType) (*datasetView, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := newRowLayout(t, d.Fields)
+	l, err := d.layout()
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 )
 
@@ -20,8 +21,22 @@ type spillFile struct {
 // section is a part of a spill file.
 type section struct{ off, size int64 }
 
+// spillPrefix begins the names that spill files have for a moment.
+func spillPrefix(store string) string { return "." + filepath.Base(store) + ".sort-" }
+
+// removeSpillFiles removes those of processes that were killed in that moment. The caller holds the store for writing.
+func removeSpillFiles(store string) error {
+	entries, err := os.ReadDir(filepath.Dir(store))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), spillPrefix(store)) && e.Type().IsRegular() {
+			err = errors.Join(err, removeIfThere(filepath.Join(filepath.Dir(store), e.Name())))
+		}
+	}
+	return err
+}
+
 func newSpillFile(store string) (*spillFile, error) {
-	f, err := os.CreateTemp(filepath.Dir(store), "."+filepath.Base(store)+".sort-*")
+	f, err := os.CreateTemp(filepath.Dir(store), spillPrefix(store)+"*")
 	if err != nil {
 		return nil, fmt.Errorf("create sort file: %w", err)
 	}

@@ -227,6 +227,9 @@ func (s *Store) load(ctx context.Context) (err error) {
 
 // recover removes what a crash left: no import is in flight and no lease is held in a store that was just opened.
 func (s *Store) recover(ctx context.Context) error {
+	if err := removeSpillFiles(s.path); err != nil {
+		return err
+	}
 	rolledBack, err := s.rollbackImports(ctx)
 	if err != nil {
 		return err

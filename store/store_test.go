@@ -65,6 +65,7 @@ func smallLimits(r *rand.Rand) limits {
 		resolveBatch: 1 + r.IntN(40), resolveBytes: 1 + r.IntN(2000), stageBytes: 1 + r.IntN(4000), stagePart: 1 + r.IntN(100),
 		removeBudget: 1 + r.IntN(500), dropPerTx: 1 + r.IntN(5), compactPlanned: 1 + r.IntN(5), forwardEntries: 1 + r.IntN(8),
 		mergeRows: 1 + r.Int64N(2000), pageRows: 1 + r.IntN(12), compactBytes: 1 + r.IntN(4000),
+		foldEntries: 1 + r.IntN(20), foldBytes: 1 + r.IntN(2000), sessionBytes: 1 + r.IntN(300), sessionRows: 5,
 	}
 }
 

@@ -151,6 +151,9 @@ func (v *verifier) run(g Group) error {
 	if err := v.indexes(g, users); err != nil {
 		return err
 	}
+	if err := v.events(g, users); err != nil {
+		return err
+	}
 	info, err := v.tx.s.file.Stat()
 	if err != nil {
 		return err
@@ -198,13 +201,13 @@ func (v *verifier) dictionary(d dictID) (*roaring.Bitmap, error) {
 
 // indexes looks for listed users in the index of every block of the group, those of layers that wait to be removed too.
 func (v *verifier) indexes(g Group, users *roaring.Bitmap) error {
-	datasets, err := v.tx.Datasets(g.Name)
+	datasets, err := v.tx.allDatasets()
 	if err != nil {
 		return err
 	}
 	of := make(map[uint32]bool)
 	for _, d := range datasets {
-		of[d.ID] = d.Type != Items
+		of[d.ID] = d.GroupID == g.ID && d.Type != Items
 	}
 	return v.tx.b.Bucket(bucketFences).ForEach(func(k, sealed []byte) error {
 		f, err := decodeFence(k, sealed)
@@ -353,7 +356,8 @@ func (v *verifier) mapValues(m *fileMap) error {
 	size := v.r.Bytes
 	for _, bucket := range allBuckets {
 		switch {
-		case bytes.Equal(bucket, bucketReverse) || bytes.Equal(bucket, bucketBlocks):
+		case bytes.Equal(bucket, bucketReverse) || bytes.Equal(bucket, bucketBlocks) ||
+			bytes.Equal(bucket, bucketJournal) || bytes.Equal(bucket, bucketSessions):
 			continue
 		}
 		err := v.tx.b.Bucket(bucket).ForEach(func(_, value []byte) error {
@@ -376,6 +380,9 @@ func (v *verifier) mapValues(m *fileMap) error {
 		return v.ctx.Err()
 	})
 	if err != nil {
+		return err
+	}
+	if err := v.mapEvents(m); err != nil {
 		return err
 	}
 	return v.mapBlocks(m)

@@ -31,10 +31,10 @@ func (p *expungePeer) Import(ctx context.Context, dir, csv string) error {
 	if err := p.Open(ctx, dir); err != nil {
 		return err
 	}
-	if _, err := p.e.CreateDatasetGroup(ctx, group); err != nil {
+	if _, err := p.e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: group}); err != nil {
 		return err
 	}
-	if _, err := p.e.CreateSchema(ctx, "interactions", []byte(bench.InteractionsSchema)); err != nil {
+	if _, err := p.e.CreateSchema(ctx, engine.NewSchema{Name: "interactions", Avro: []byte(bench.InteractionsSchema)}); err != nil {
 		return err
 	}
 	d := engine.NewDataset{Name: "interactions", Group: group, Type: engine.Interactions, Schema: "interactions"}

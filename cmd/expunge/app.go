@@ -114,7 +114,7 @@ Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 th
 	flags.StringVar(&a.logLevel, "log-level", "error", "log to stderr from this level on: debug, info, warn or error")
 	must(root.RegisterFlagCompletionFunc("log-level", fixed("debug", "info", "warn", "error")))
 	root.AddCommand(a.quickstartCmd(), a.generateCmd(), a.benchCmd(), a.importCmd(), a.deleteCmd(), a.jobsCmd(), a.jobCmd(), a.scanCmd(),
-		a.statCmd(), a.checkCmd(), a.verifyCmd(), a.ledgerCmd(), a.suppressCmd(), a.backupCmd())
+		a.statCmd(), a.checkCmd(), a.verifyCmd(), a.ledgerCmd(), a.suppressCmd(), a.backupCmd(), a.serveCmd())
 	return root
 }
 

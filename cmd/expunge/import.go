@@ -101,7 +101,7 @@ func (a *app) importJob(ctx context.Context, o importing) (job engine.Job, err e
 			return job, err
 		}
 	}
-	err = a.create(ctx, o.codec, func(e *engine.Engine) error {
+	err = a.create(ctx, engine.Options{Codec: o.codec}, func(e *engine.Engine) error {
 		if has := e.Info().Codec; o.codec != "" && o.codec != has {
 			return nextStep(fmt.Errorf("--codec is %s and the store's is %s, which it keeps", o.codec, has), "Leave out --codec, or import into a new store.")
 		}
@@ -200,7 +200,7 @@ func (a *app) ensureDataset(ctx context.Context, e *engine.Engine, o importing, 
 		}
 	}
 	if _, err := e.DatasetGroup(ctx, o.group); errors.Is(err, engine.ErrNotFound) {
-		if _, err := e.CreateDatasetGroup(ctx, o.group); err != nil {
+		if _, err := e.CreateDatasetGroup(ctx, engine.NewDatasetGroup{Name: o.group}); err != nil {
 			return err
 		}
 	} else if err != nil {
@@ -209,7 +209,7 @@ func (a *app) ensureDataset(ctx context.Context, e *engine.Engine, o importing, 
 	// Named by its content: two datasets with one schema share it, and a name that is taken is the same schema.
 	digest := sha256.Sum256(schema.JSON())
 	name := lower(o.dataset) + "-" + hex.EncodeToString(digest[:8])
-	if _, err := e.CreateSchema(ctx, name, schema.JSON()); err != nil && !errors.Is(err, engine.ErrExists) {
+	if _, err := e.CreateSchema(ctx, engine.NewSchema{Name: name, Avro: schema.JSON()}); err != nil && !errors.Is(err, engine.ErrExists) {
 		return err
 	}
 	_, err = e.CreateDataset(ctx, engine.NewDataset{Name: lower(o.dataset), Group: o.group, Type: o.dataset, Schema: name})

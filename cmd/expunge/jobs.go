@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/expunge-db/expunge/engine"
+	"github.com/expunge-db/expunge/engine/receipt"
 )
 
 func (a *app) jobsCmd() *cobra.Command {
@@ -43,10 +44,10 @@ func (a *app) jobsCmd() *cobra.Command {
 	return cmd
 }
 
-// allJobs returns the jobs of both kinds, newest first.
+// allJobs returns the jobs of all kinds, newest first.
 func allJobs(ctx context.Context, e *engine.Engine, group string) (all []engine.Job, err error) {
 	for _, list := range []func(context.Context, engine.ListJobs) ([]engine.Job, bool, error){
-		e.ListDataDeletionJobs, e.ListDatasetImportJobs,
+		e.ListDataDeletionJobs, e.ListDatasetImportJobs, e.ListDatasetExportJobs,
 	} {
 		l := engine.ListJobs{Group: group}
 		for more := true; more; {
@@ -82,6 +83,12 @@ func (a *app) printJobs(jobs []engine.Job) error {
 				n = count(j.Counts.RowsRead)
 			}
 		}
+		if j.Kind == engine.KindExport {
+			kind = "export " + lower(typeOf(j))
+			if j.Status == engine.StatusCompleted {
+				n = count(j.Counts.RowsExported)
+			}
+		}
 		if j.NumDeleted != nil {
 			n = count(*j.NumDeleted)
 		}
@@ -95,8 +102,8 @@ func (a *app) jobCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "job --store FILE NAME|ARN [--html FILE]",
 		Short: "Show everything about one job",
-		Long: `Show everything about one job, given by its name or ARN. A deletion and an import job may have the same
-name; then the ARN tells them apart. It only reads.
+		Long: `Show everything about one job, given by its name or ARN. Jobs of different kinds may have the same name;
+then the ARN tells them apart. It only reads.
 
 A COMPLETED deletion job has a receipt: the digest of its list, the time of each step, what was checked and overwritten,
 and its place in the ledger. --html writes it as one page to print or to file.`,
@@ -110,22 +117,22 @@ and its place in the ledger. --html writes it as one page to print or to file.`,
 				if err != nil {
 					return err
 				}
-				receipt, err := findReceipt(ctx, e, job)
+				entry, err := findReceipt(ctx, e, job)
 				if err != nil {
 					return err
 				}
 				if html != "" {
-					if receipt == nil {
+					if entry == nil {
 						return nextStep(fmt.Errorf("%s %s is %s and has no receipt", kindOf(job), job.Name, job.Status),
 							"Only a deletion job that is %s has one. See which there are: expunge ledger show --store %s", engine.StatusCompleted, quote(a.store))
 					}
-					err := writeFile(html, func(w io.Writer) error { return writeReceipt(w, *receipt) })
+					err := writeFile(html, func(w io.Writer) error { return receipt.WritePage(w, *entry) })
 					if err != nil {
 						return err
 					}
 					a.status.printf("The receipt as a page is %s\n", html)
 				}
-				return a.printJob(job, receipt)
+				return a.printJob(job, entry)
 			})
 		}),
 		ValidArgsFunction: a.fromStore(jobNames),
@@ -140,17 +147,19 @@ func findReceipt(ctx context.Context, e *engine.Engine, job engine.Job) (*engine
 	if job.Kind != engine.KindDeletion || job.Status != engine.StatusCompleted {
 		return nil, nil
 	}
-	receipt, err := e.Receipt(ctx, job.ARN)
+	entry, err := e.Receipt(ctx, job.ARN)
 	if err != nil {
 		return nil, fmt.Errorf("read receipt: %w", err)
 	}
-	return &receipt, nil
+	return &entry, nil
 }
 
-// findJob looks among the jobs of both kinds.
+// findJob looks among the jobs of all kinds.
 func (a *app) findJob(ctx context.Context, e *engine.Engine, nameOrARN string) (engine.Job, error) {
 	var found []engine.Job
-	for _, get := range []func(context.Context, string) (engine.Job, error){e.DescribeDataDeletionJob, e.DescribeDatasetImportJob} {
+	for _, get := range []func(context.Context, string) (engine.Job, error){
+		e.DescribeDataDeletionJob, e.DescribeDatasetImportJob, e.DescribeDatasetExportJob,
+	} {
 		job, err := get(ctx, nameOrARN)
 		switch {
 		case err == nil:
@@ -170,6 +179,6 @@ func (a *app) findJob(ctx context.Context, e *engine.Engine, nameOrARN string) (
 	for _, j := range found {
 		arns = append(arns, "  "+j.ARN)
 	}
-	return engine.Job{}, usagef("%s is the name of a deletion job and of an import job; give the ARN of one of them:\n%s",
+	return engine.Job{}, usagef("%s is the name of jobs of several kinds; give the ARN of one of them:\n%s",
 		nameOrARN, strings.Join(arns, "\n"))
 }

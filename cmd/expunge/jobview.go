@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/expunge-db/expunge/engine"
+	"github.com/expunge-db/expunge/engine/receipt"
 )
 
 // jobJSON is a job with the names that its members have in the API; absent ones are left out. Counts and StatusReason are
@@ -16,11 +17,14 @@ type jobJSON struct {
 	JobName             string       `json:"jobName"`
 	DataDeletionJobARN  string       `json:"dataDeletionJobArn,omitempty"`
 	DatasetImportJobARN string       `json:"datasetImportJobArn,omitempty"`
+	DatasetExportJobARN string       `json:"datasetExportJobArn,omitempty"`
 	DatasetGroupARN     string       `json:"datasetGroupArn"`
 	DatasetARN          string       `json:"datasetArn,omitempty"`
-	DataSource          sourceJSON   `json:"dataSource"`
+	DataSource          *sourceJSON  `json:"dataSource,omitempty"`
+	JobOutput           *outputJSON  `json:"jobOutput,omitempty"`
 	RoleARN             string       `json:"roleArn,omitempty"`
 	ImportMode          string       `json:"importMode,omitempty"`
+	IngestionMode       string       `json:"ingestionMode,omitempty"`
 	Status              string       `json:"status"`
 	NumDeleted          *int64       `json:"numDeleted,omitempty"`
 	CreationDateTime    json.Number  `json:"creationDateTime"`
@@ -29,11 +33,25 @@ type jobJSON struct {
 	StatusReason        string       `json:"statusReason,omitempty"`
 	DeletionCounts      *listCounts  `json:"deletionCounts,omitempty"`
 	ImportCounts        *importCount `json:"importCounts,omitempty"`
+	ExportCounts        *exportCount `json:"exportCounts,omitempty"`
 	receiptJSON
 }
 
 type sourceJSON struct {
 	DataLocation string `json:"dataLocation"`
+}
+
+type outputJSON struct {
+	S3DataDestination struct {
+		Path      string `json:"path"`
+		KMSKeyARN string `json:"kmsKeyArn,omitempty"`
+	} `json:"s3DataDestination"`
+}
+
+// exportCount are the figures of an export.
+type exportCount struct {
+	Rows  int64 `json:"rowsExported"`
+	Files int64 `json:"filesExported"`
 }
 
 // listCounts are the figures of a deletion: of the IDs on its list, and the rows deleted from each dataset.
@@ -57,16 +75,26 @@ type importCount struct {
 
 func viewJob(j engine.Job) jobJSON {
 	v := jobJSON{
-		JobName: j.Name, DatasetGroupARN: j.GroupARN, DatasetARN: j.DatasetARN, DataSource: sourceJSON{j.Source},
-		RoleARN: j.RoleARN, ImportMode: string(j.Mode), Status: string(j.Status), NumDeleted: j.NumDeleted,
+		JobName: j.Name, DatasetGroupARN: j.GroupARN, DatasetARN: j.DatasetARN,
+		RoleARN: j.RoleARN, ImportMode: string(j.Mode), IngestionMode: string(j.Ingestion), Status: string(j.Status), NumDeleted: j.NumDeleted,
 		CreationDateTime: epoch(j.Created), LastUpdatedDateTime: epoch(j.Updated),
 		FailureReason: j.FailureReason, StatusReason: j.StatusReason,
 	}
 	c := j.Counts
-	if j.Kind == engine.KindImport {
+	if j.Kind == engine.KindExport {
+		v.JobOutput = new(outputJSON)
+		v.JobOutput.S3DataDestination.Path, v.JobOutput.S3DataDestination.KMSKeyARN = j.Destination, j.KMSKeyARN
+	} else {
+		v.DataSource = &sourceJSON{j.Source}
+	}
+	switch j.Kind {
+	case engine.KindImport:
 		v.DatasetImportJobARN = j.ARN
 		v.ImportCounts = &importCount{c.RowsRead, c.RowsAdded, c.RowsReplaced, c.RowsDuplicate, c.RowsSuppressed}
-	} else {
+	case engine.KindExport:
+		v.DatasetExportJobARN = j.ARN
+		v.ExportCounts = &exportCount{c.RowsExported, c.FilesExported}
+	default:
 		v.DataDeletionJobARN = j.ARN
 		v.DeletionCounts = &listCounts{c.Listed, c.Matched, c.Unknown, c.Duplicate, c.Deleted}
 	}
@@ -84,7 +112,7 @@ func viewJobs(jobs []engine.Job) []jobJSON {
 // groupOf returns the name of a job's group.
 func groupOf(j engine.Job) string { return path.Base(j.GroupARN) }
 
-// typeOf returns the dataset type of an import job, and "" for a deletion.
+// typeOf returns the dataset type of an import or export job, and "" for a deletion.
 func typeOf(j engine.Job) string {
 	if j.DatasetARN == "" {
 		return ""
@@ -94,18 +122,21 @@ func typeOf(j engine.Job) string {
 
 // kindOf is what a job is called in a sentence.
 func kindOf(j engine.Job) string {
-	if j.Kind == engine.KindImport {
+	switch j.Kind {
+	case engine.KindImport:
 		return "import job"
+	case engine.KindExport:
+		return "export job"
 	}
 	return "deletion job"
 }
 
 // printJob writes everything about a job, with its receipt if it has one.
-func (a *app) printJob(j engine.Job, receipt *engine.LedgerEntry) error {
+func (a *app) printJob(j engine.Job, entry *engine.LedgerEntry) error {
 	if a.json {
 		view := viewJob(j)
-		if receipt != nil {
-			view.receiptJSON = receiptJSON{receipt.Digest(), receipt.Line}
+		if entry != nil {
+			view.receiptJSON = receiptJSON{entry.Digest(), entry.Line}
 		}
 		return a.printJSON(view)
 	}
@@ -130,6 +161,7 @@ func (a *app) printJob(j engine.Job, receipt *engine.LedgerEntry) error {
 		{"ARN", j.ARN},
 		{"Group", group},
 		{"Source", j.Source},
+		{"Destination", j.Destination},
 		{"Role", j.RoleARN},
 		{"Status", status},
 		{"Reason", j.FailureReason},
@@ -138,15 +170,15 @@ func (a *app) printJob(j engine.Job, receipt *engine.LedgerEntry) error {
 		{"List", listText(j)},
 		{"Rows", rowsText(j)},
 	}
-	if receipt != nil {
-		rows = append(rows, receiptPairs(*receipt)...)
+	if entry != nil {
+		rows = append(rows, receipt.Pairs(*entry)...)
 	}
 	return a.print(pairs(rows...))
 }
 
 // listText says what a deletion found on its list.
 func listText(j engine.Job) string {
-	if j.Kind == engine.KindImport || j.Status == engine.StatusPending || j.Status == engine.StatusFailed {
+	if j.Kind != engine.KindDeletion || j.Status == engine.StatusPending || j.Status == engine.StatusFailed {
 		return ""
 	}
 	c := j.Counts
@@ -163,6 +195,8 @@ func rowsText(j engine.Job) string {
 	switch {
 	case j.NumDeleted != nil:
 		return count(*j.NumDeleted) + " deleted" + perDataset(c.Deleted)
+	case j.Kind == engine.KindExport && j.Status == engine.StatusCompleted:
+		return fmt.Sprintf("%s written to %s", count(c.RowsExported), counted(c.FilesExported, "file"))
 	case j.Kind == engine.KindImport && j.Status == engine.StatusCompleted:
 		text := fmt.Sprintf("%s read, %s added", count(c.RowsRead), count(c.RowsAdded))
 		if c.RowsReplaced > 0 {

@@ -7,12 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/expunge-db/expunge/engine"
+	"github.com/expunge-db/expunge/engine/humanize"
 )
 
 // printJSON writes one document.
@@ -59,41 +59,13 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// count writes a number with thousands separators.
-func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	start := 0
-	if n < 0 {
-		start = 1
-	}
-	for i := len(digits) - 3; i > start; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
-// counted is a number and its noun, whose plural ends in s.
-func counted(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return count(n) + " " + noun + "s"
-}
-
-// size writes bytes in MiB.
-func size(n int64) string {
-	mib := float64(n) / (1 << 20)
-	switch {
-	case mib >= 100:
-		return count(int64(mib+0.5)) + " MiB"
-	case mib >= 1:
-		return strconv.FormatFloat(mib, 'f', 1, 64) + " MiB"
-	}
-	return strconv.FormatFloat(mib, 'f', 2, 64) + " MiB"
-}
-
-// moment writes a time for people.
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+// Numbers, sizes and times, as the console and a receipt write them too.
+var (
+	count   = humanize.Count
+	counted = humanize.Counted
+	size    = humanize.Size
+	moment  = humanize.Moment
+)
 
 // epoch is a time as the API sends it: seconds since 1970 with milliseconds.
 func epoch(t time.Time) json.Number {

@@ -43,7 +43,7 @@ func (a *app) openError(err error) error {
 	case errors.Is(err, context.Canceled):
 		return errors.New("stopped before the store was open; nothing was started")
 	case errors.Is(err, engine.ErrLocked):
-		return nextStep(err, "One process at a time can write a store. Wait until the other one has ended, then run this again.")
+		return nextStep(err, "One process at a time can write a store. Wait until the other one has ended, then run this again.\nIf it is 'expunge serve', create the job through it, with a client of Amazon Personalize.")
 	case errors.Is(err, engine.ErrKey):
 		return nextStep(err, "Give the file that holds it: --key-file FILE. A store that keeps its own key takes none.")
 	case errors.Is(err, fs.ErrPermission):

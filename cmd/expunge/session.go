@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/expunge-db/expunge/engine"
@@ -30,16 +31,22 @@ func (a *app) write(ctx context.Context, do func(*engine.Engine) error) error {
 	if !a.storeExists() { // a mistyped path mustn't leave an empty store behind
 		return a.openError(fs.ErrNotExist)
 	}
-	return a.create(ctx, "", do)
+	return a.create(ctx, engine.Options{}, do)
 }
 
-// create is write that makes the store, with a codec, if it is missing.
-func (a *app) create(ctx context.Context, codec engine.Codec, do func(*engine.Engine) error) (err error) {
+// create is write that makes the store if it is missing. The key and the logger are added to opts.
+func (a *app) create(ctx context.Context, opts engine.Options, do func(*engine.Engine) error) (err error) {
 	key, err := a.key()
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(ctx, a.store, engine.Options{Codec: codec, IDKey: key, Logger: a.log})
+	if opts.Locations == nil {
+		if err := a.refuseRemote(ctx); err != nil {
+			return err
+		}
+	}
+	opts.IDKey, opts.Logger = key, a.log
+	e, err := engine.Open(ctx, a.store, opts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nextStep(err, "Make the folder first, or give another --store.")
 	}
@@ -54,6 +61,27 @@ func (a *app) create(ctx context.Context, codec engine.Codec, do func(*engine.En
 		err = errors.Join(err, closeErr)
 	}()
 	return do(e)
+}
+
+// refuseRemote is an error if the store has an unfinished job whose locations only 'expunge serve' knows: opened without
+// them the job would go on, and fail.
+func (a *app) refuseRemote(ctx context.Context) error {
+	if !a.storeExists() {
+		return nil
+	}
+	return a.read(ctx, func(e *engine.Engine) error {
+		jobs, err := e.UnfinishedJobs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if strings.HasPrefix(j.Source, "s3://") || strings.HasPrefix(j.Destination, "s3://") {
+				return nextStep(fmt.Errorf("%s %s is unfinished and needs s3:// locations", kindOf(j), j.Name),
+					"Have it finished first: expunge serve --store %s, with the flags that the server had.", quote(a.store))
+			}
+		}
+		return nil
+	})
 }
 
 func (a *app) storeExists() bool {
@@ -122,7 +150,7 @@ func (a *app) wait(ctx context.Context, e *engine.Engine, job engine.Job) (engin
 // stepLabels are short: with the name of the job the bar wouldn't fit on the line of a terminal.
 var stepLabels = map[engine.Step]string{
 	engine.StepReading: "Reading", engine.StepStoring: "Storing", engine.StepDeleting: "Deleting",
-	engine.StepErasing: "Erasing", engine.StepScrubbing: "Scrubbing",
+	engine.StepErasing: "Erasing", engine.StepScrubbing: "Scrubbing", engine.StepExporting: "Exporting",
 }
 
 func (a *app) showJob(e *engine.Engine, job engine.Job) {
@@ -136,8 +164,11 @@ func (a *app) showJob(e *engine.Engine, job engine.Job) {
 
 // describe reads a job.
 func describe(ctx context.Context, e *engine.Engine, kind engine.JobKind, nameOrARN string) (engine.Job, error) {
-	if kind == engine.KindImport {
+	switch kind {
+	case engine.KindImport:
 		return e.DescribeDatasetImportJob(ctx, nameOrARN)
+	case engine.KindExport:
+		return e.DescribeDatasetExportJob(ctx, nameOrARN)
 	}
 	return e.DescribeDataDeletionJob(ctx, nameOrARN)
 }
