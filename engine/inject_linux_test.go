@@ -142,6 +142,7 @@ func (f *faults) point(at int) bool {
 		n = math.MaxInt32
 		w.giveUp = func() bool { return f.inject.failures() > 3 }
 	}
+	f.op.durable = 0
 	f.inject.arm(filepath.Dir(path), f.calls, at, n, f.errno)
 	var runErr error
 	e, err := engine.Open(context.Background(), path, engine.Options{Logger: log.logger()})
