@@ -17,6 +17,9 @@ type BackupReport = store.BackupReport
 //
 // A backup is out of reach of later deletions: what they erase stays in it. Delete it, or replay the lists against it.
 func (e *Engine) Backup(ctx context.Context, dest string) (BackupReport, error) {
+	if e.runner != nil {
+		defer e.runner.Wake() // an erasure may have waited for the backup's snapshots
+	}
 	// What was put and is no layer yet is copied while writers wait: so there should be little of it.
 	groups, err := e.store.Journaled(ctx)
 	if err != nil {

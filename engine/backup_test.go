@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/expunge-db/expunge/engine"
 )
@@ -130,5 +133,29 @@ func TestBackup(t *testing.T) {
 	c := open(t, dest, engine.Options{IDKey: key})
 	if _, deleted, _, err := c.MatchLedger(ctx, "g", list); err != nil || deleted != 2 {
 		t.Errorf("matched %d users in the copy, %v", deleted, err)
+	}
+}
+
+// TestBackupHoldsDeletion: a deletion that comes while a backup is made waits for it, and ends by itself.
+func TestBackupHoldsDeletion(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	e := open(t, storePath(t), engine.Options{Codec: engine.CodecNone})
+	list := importWide(t, e)
+	dest := filepath.Join(t.TempDir(), "copy.expunge")
+	var backup errgroup.Group
+	backup.Go(func() error {
+		_, err := e.Backup(ctx, dest)
+		return err
+	})
+	eventually(t, "the backup has begun", func() bool { return len(folderFiles(t, dest)) > 0 })
+	job := must[engine.Job](t)(e.CreateDataDeletionJob(ctx, engine.NewDataDeletionJob{Group: "w", Source: list}))
+	now := waitFor(t, e, job, "waits or ends", func(j engine.Job) bool { return j.StatusReason != "" || j.Status.Terminal() })
+	t.Logf("while the backup is made: %s, %s", now.Status, now.StatusReason)
+	if err := backup.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if done := must[engine.Job](t)(e.Wait(ctx, job)); done.Status != engine.StatusCompleted {
+		t.Errorf("job %+v", done)
 	}
 }

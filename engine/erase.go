@@ -75,7 +75,7 @@ func (e *Engine) dropStaleJob(ctx context.Context, seq uint64) error {
 	})
 	switch {
 	case err == nil && job.Status == StatusCompleted:
-		return e.store.DropStaged(ctx, seq)
+		return e.store.DropStaged(ctx, seq, nil)
 	case err == nil || errors.Is(err, jobs.ErrNotFound):
 		return e.store.DropFailed(ctx, e.groupName(job.GroupARN), seq)
 	}
@@ -94,7 +94,7 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 		return err
 	}
 	e.waiting = waitsFor > 0
-	var ready []Receipt
+	var ready []erased
 	var waiting []Job
 	held := make(map[string]bool) // groups with a deletion that isn't ready: those after it wait too
 	for _, j := range released {
@@ -106,15 +106,18 @@ func (e *Engine) erase(ctx context.Context, released []Job) error {
 			waiting = append(waiting, j)
 			continue
 		}
-		looked, err := e.store.CheckGone(ctx, e.groupName(j.GroupARN), j.Seq)
+		if cp.Verified == nil {
+			looked, err := e.store.CheckGone(ctx, e.groupName(j.GroupARN), j.Seq)
+			if err != nil {
+				return err
+			}
+			cp.Verified = (*jobs.Verified)(&looked)
+		}
+		r, err := e.newReceipt(ctx, j, cp)
 		if err != nil {
 			return err
 		}
-		r, err := e.newReceipt(ctx, j, cp, looked)
-		if err != nil {
-			return err
-		}
-		ready = append(ready, r)
+		ready = append(ready, erased{r, cp})
 	}
 	if len(waiting) > 0 {
 		if err := e.setReason(ctx, waiting, e.leaseReason(waitsFor)); err != nil {
@@ -140,26 +143,36 @@ func (e *Engine) leaseReason(epoch uint64) string {
 	return fmt.Sprintf("waiting for %d open snapshots that still see the data, the oldest of them since %s", l.Open, since)
 }
 
-// complete scrubs the file and completes jobs of which nothing is left in live pages.
-func (e *Engine) complete(ctx context.Context, ready []Receipt) error {
+// erased is a job of which nothing is left in live pages.
+type erased struct {
+	Receipt
+	checkpoint checkpoint
+}
+
+// complete scrubs the file and completes jobs.
+func (e *Engine) complete(ctx context.Context, ready []erased) error {
 	for _, r := range ready {
 		e.setProgress(r.Seq, Progress{Step: StepScrubbing})
-		if err := e.store.DropStaged(ctx, r.Seq); err != nil {
+		err := e.store.DropStaged(ctx, r.Seq, func(tx *store.Tx) error {
+			_, err := jobs.Modify(jobTx{tx.KV()}, r.Seq, StatusInProgress, now(), func(j *Job) { j.Checkpoint = r.checkpoint.json() })
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
 	report, err := e.store.ScrubThen(ctx, func(tx *store.Tx, report store.ScrubReport) error {
-		erased := now()
+		scrubbed := now()
 		for _, r := range ready {
 			done, err := jobs.Transition(jobTx{tx.KV()}, r.Seq, StatusInProgress, StatusCompleted, now(), func(j *Job) { j.NumDeleted = &r.NumDeleted })
 			if err != nil {
 				return err
 			}
-			r.Erased, r.Completed = erased, done.Updated
+			r.Erased, r.Completed = scrubbed, done.Updated
 			r.Scrubbed = jobs.Scrubbed{
 				Pages: report.PagesZeroed, Written: report.BytesWritten, Punched: report.BytesPunched, Method: report.Method,
 			}
-			if _, err := jobs.AppendReceipt(jobTx{tx.KV()}, r); err != nil {
+			if _, err := jobs.AppendReceipt(jobTx{tx.KV()}, r.Receipt); err != nil {
 				return err
 			}
 		}

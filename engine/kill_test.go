@@ -240,7 +240,8 @@ func proof(t *testing.T, e *engine.Engine) string {
 	must[engine.LedgerReport](t)(e.VerifyLedger(ctx, ""))
 	out := fmt.Sprintf("%+v", must[engine.Suppression](t)(e.Suppressed(ctx, killGroup)))
 	for _, r := range ledger(t, e) {
-		out += fmt.Sprintf(", receipt %d: %+v %+v %+v %d %t", r.Number, r.Files, r.Counts, r.Hashes, r.NumDeleted, r.Suppressed)
+		out += fmt.Sprintf(", receipt %d: %+v %+v %+v %d %t, %d users checked",
+			r.Number, r.Files, r.Counts, r.Hashes, r.NumDeleted, r.Suppressed, r.Verified.Users)
 	}
 	return out
 }

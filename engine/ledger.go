@@ -22,10 +22,10 @@ import (
 type Receipt = jobs.Receipt
 
 // newReceipt fills in what is known of a released job whose users are gone.
-func (e *Engine) newReceipt(ctx context.Context, j Job, cp checkpoint, looked store.Looked) (Receipt, error) {
+func (e *Engine) newReceipt(ctx context.Context, j Job, cp checkpoint) (Receipt, error) {
 	r := Receipt{
 		Name: j.Name, ARN: j.ARN, Seq: j.Seq, GroupARN: j.GroupARN, Source: j.Source, Counts: j.Counts, Created: j.Created,
-		Invisible: cp.Invisible, Verified: jobs.Verified(looked), Suppressed: cp.Suppressed, Version: Version(),
+		Invisible: cp.Invisible, Verified: *cp.Verified, Suppressed: cp.Suppressed, Version: Version(),
 	}
 	if cp.Files != nil {
 		r.Files = jobs.SourceFiles(*cp.Files)

@@ -214,7 +214,7 @@ func sealed(line []byte) []byte {
 func stage(s *store.Store, job uint64, batch uint32, ids ...string) error {
 	ctx := context.Background()
 	err := s.StageUsers(ctx, "g", job, batch, len(ids), func(i int) []byte { return []byte(ids[i]) }, func(*store.Tx, store.Staged) error { return nil })
-	return errors.Join(err, s.DropStaged(ctx, job))
+	return errors.Join(err, s.DropStaged(ctx, job, nil))
 }
 
 func TestTamperedExport(t *testing.T) {

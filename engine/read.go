@@ -167,6 +167,7 @@ func (e *Engine) foldForDryRun(ctx context.Context, group string) error {
 	if err != nil || e.folder == nil {
 		return err
 	}
+	defer e.runner.Wake() // an erasure may have waited for the snapshot that a fold holds
 	for _, j := range open {
 		if j.GroupARN == e.groupARN(group) && j.Status == StatusInProgress && !j.Released {
 			return e.foldNow(ctx, group)

@@ -56,6 +56,8 @@ type checkpoint struct {
 	Invisible  time.Time      `json:"invisible,omitzero"`
 	Files      *ingest.Digest `json:"files,omitempty"`
 	Suppressed bool           `json:"suppressed,omitempty"`
+	// Since what was staged is dropped, without which they can't be looked for again: what was looked at before.
+	Verified *jobs.Verified `json:"verified,omitempty"`
 }
 
 func (c checkpoint) json() json.RawMessage {

@@ -30,14 +30,18 @@ type VerifyReport struct {
 	Unfinished int
 }
 
-// Clean reports whether nothing was found: the store is sound, no listed user is in it, and, unless jobs are under way or it
-// is open for writing, every page that it doesn't use reads as zeros.
+// Clean reports whether nothing was found: the store is sound, no listed user is in it, and every page that it doesn't use
+// reads as zeros. The last holds at rest: while jobs are under way or the engine is open for writing, such pages can hold what
+// is no residue of deleted users, and Check.Problems and Found say the rest.
 func (r *VerifyReport) Clean() bool {
 	return len(r.Check.Problems) == 0 && r.Found == 0 && r.DirtyPages == 0 && !r.DirtyTail
 }
 
-// verifyBatch is how many IDs are looked for in one pass over the file.
-const verifyBatch = 1 << 20
+// What is looked for in one pass over the file: so many IDs, or IDs of so many bytes if that is less. It bounds the memory.
+const (
+	verifyBatch = 256 << 10
+	verifyBytes = 16 << 20
+)
 
 // Verify checks the store, looks at every page that it doesn't use, and looks for listed users in the dictionaries, in
 // the indexes of all blocks, and in the raw bytes of the file. It changes nothing. The error is for a verification that
@@ -78,7 +82,7 @@ func (e *Engine) Verify(ctx context.Context, v Verify) (report VerifyReport, err
 		if read += int64(ids.Len()); v.Progress != nil {
 			v.Progress(read)
 		}
-		if some.Len() < verifyBatch {
+		if some.Len() < verifyBatch && len(some.Data) < verifyBytes {
 			return nil
 		}
 		return flush()

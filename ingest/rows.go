@@ -55,14 +55,14 @@ var reservedProperties = map[string]bool{
 }
 
 // Add adds a row. cells are the values of fields by name, as in a CSV file; those that the schema doesn't have are passed
-// over. All others come from properties, a JSON object or nothing. The error says which field or property is wrong and
-// why, and never holds a value; after it the rows are of no use.
+// over. All others, and those that are empty, come from properties, a JSON object or nothing. The error says which field or
+// property is wrong and why, and never holds a value; after it the rows are of no use.
 func (r *Rows) Add(cells map[string]string, properties []byte) error {
 	given := make([][]byte, len(r.columns))
 	set := make([]bool, len(r.columns))
 	for i, f := range r.schema.Fields {
 		if cell, ok := cells[f.Name]; ok {
-			given[i], set[i] = []byte(cell), true
+			given[i], set[i] = []byte(cell), cell != ""
 		}
 	}
 	if len(properties) > 0 {

@@ -18,7 +18,7 @@ func propertiesSchema(t testing.TB) *Schema {
 	return s
 }
 
-var eventCells = map[string]string{"USER_ID": "ann", "ITEM_ID": "pen", "TIMESTAMP": "7", "EVENT_TYPE": "view", "IMPRESSION": "not in the schema"}
+var eventCells = map[string]string{"USER_ID": "ann", "ITEM_ID": "pen", "TIMESTAMP": "7", "EVENT_TYPE": "view", "PRICE": "", "IMPRESSION": "not in the schema"}
 
 func TestRows(t *testing.T) {
 	r := NewRows(propertiesSchema(t), 9)

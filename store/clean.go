@@ -47,7 +47,10 @@ func (s *Store) Clean(ctx context.Context) (done, waitsFor uint64, err error) {
 	if err := epoch(&mark.after); err != nil {
 		return 0, 0, err
 	}
-	s.cleaner.marks = append(s.cleaner.marks, mark)
+	// While a snapshot holds what is to go this is called again and again: a mark that says no more than the last isn't kept.
+	if n := len(s.cleaner.marks); n == 0 || s.cleaner.marks[n-1].before < mark.before {
+		s.cleaner.marks = append(s.cleaner.marks, mark)
+	}
 
 	// Asked once, for all steps: an ID must not be purged on the word of a newer answer than the one that left its rows
 	// alone. It stays true, since leases only end and new ones are not on an epoch before mark.after.

@@ -235,7 +235,7 @@ func (op *crashOp) endAll(t *testing.T, s *Store, rows []string) {
 		for _, job := range staged {
 			_, err := s.CheckGone(ctx, "shop", job)
 			must(err)
-			must(s.DropStaged(ctx, job))
+			must(s.DropStaged(ctx, job, nil))
 		}
 	}
 	_, err = s.Scrub(ctx)

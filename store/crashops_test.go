@@ -157,7 +157,7 @@ func finishCrashed(ctx context.Context, s *Store) error {
 	if _, err := s.CheckGone(ctx, "shop", 9); err != nil {
 		return err
 	}
-	if err := s.DropStaged(ctx, 9); err != nil {
+	if err := s.DropStaged(ctx, 9, nil); err != nil {
 		return err
 	}
 	_, err := s.Scrub(ctx)

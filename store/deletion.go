@@ -359,9 +359,10 @@ func (s *Store) lateUsers(ctx context.Context, group string, job uint64, batches
 	return late, hashes, nil
 }
 
-// DropStaged removes what a job has staged.
-func (s *Store) DropStaged(ctx context.Context, job uint64) error {
-	if err := s.dropPrefix(ctx, bucketStage, uint64Key(job)); err != nil {
+// DropStaged removes what a job has staged. commit, which may be nil, runs in the first of its transactions, so that the
+// caller can keep what can't be found out without that.
+func (s *Store) DropStaged(ctx context.Context, job uint64, commit func(*Tx) error) error {
+	if err := s.dropPrefix(ctx, bucketStage, uint64Key(job), commit); err != nil {
 		return fmt.Errorf("drop what the job staged: %w", err)
 	}
 	return nil

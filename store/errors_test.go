@@ -207,7 +207,7 @@ func everyCall(s *Store) map[string]func(context.Context) error {
 		"update": func(ctx context.Context) error { return s.Update(ctx, none) },
 		"scrub":  func(ctx context.Context) error { _, err := s.Scrub(ctx); return err },
 		"clean":  func(ctx context.Context) error { _, _, err := s.Clean(ctx); return err },
-		"drop":   func(ctx context.Context) error { return s.DropStaged(ctx, 1) },
+		"drop":   func(ctx context.Context) error { return s.DropStaged(ctx, 1, nil) },
 		"import": func(ctx context.Context) error { _, err := s.BeginImport(ctx, "shop", Users, ImportFull); return err },
 		"stage": func(ctx context.Context) error {
 			return s.StageUsers(ctx, "shop", 1, 0, 1, at, func(*Tx, Staged) error { return nil })

@@ -62,7 +62,7 @@ func Example() {
 	check(err)
 	_, err = s.CheckGone(ctx, "shop", job)
 	check(err)
-	check(s.DropStaged(ctx, job))
+	check(s.DropStaged(ctx, job, nil))
 	_, err = s.Scrub(ctx)
 	check(err)
 

@@ -110,16 +110,22 @@ func (s *Store) DropFailed(ctx context.Context, group string, job uint64) error 
 	if err := s.dropSuppressed(ctx, group, job); err != nil {
 		return fmt.Errorf("drop what the job suppressed: %w", err)
 	}
-	if err := s.dropPrefix(ctx, bucketHashes, uint64Key(job)); err != nil {
+	if err := s.dropPrefix(ctx, bucketHashes, uint64Key(job), nil); err != nil {
 		return fmt.Errorf("drop hashes of the job: %w", err)
 	}
-	return s.DropStaged(ctx, job) // last: by it a caller finds the job, see [Store.StagedJobs]
+	return s.DropStaged(ctx, job, nil) // last: by it a caller finds the job, see [Store.StagedJobs]
 }
 
-// dropPrefix removes the entries of a bucket whose keys begin with prefix.
-func (s *Store) dropPrefix(ctx context.Context, bucket, prefix []byte) error {
+// dropPrefix removes the entries of a bucket whose keys begin with prefix. commit, which may be nil, runs in the first of its
+// transactions.
+func (s *Store) dropPrefix(ctx context.Context, bucket, prefix []byte, commit func(*Tx) error) error {
 	for done := false; !done; {
 		err := s.Update(ctx, func(tx *Tx) error {
+			if commit != nil {
+				if err := commit(tx); err != nil {
+					return err
+				}
+			}
 			b := tx.b.Bucket(bucket)
 			var keys [][]byte
 			c := b.Cursor()
@@ -138,6 +144,7 @@ func (s *Store) dropPrefix(ctx context.Context, bucket, prefix []byte) error {
 		if err != nil {
 			return err
 		}
+		commit = nil
 	}
 	return nil
 }

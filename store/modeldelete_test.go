@@ -157,7 +157,7 @@ func (m *model) clean() {
 		if _, err := m.s.CheckGone(ctx, j.group, j.job); err != nil {
 			m.t.Error(err)
 		}
-		if err := m.s.DropStaged(ctx, j.job); err != nil {
+		if err := m.s.DropStaged(ctx, j.job, nil); err != nil {
 			m.t.Error(err)
 		}
 	}

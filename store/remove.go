@@ -144,7 +144,7 @@ func (s *Store) dropRemoved(ctx context.Context) error {
 	for _, d := range removed { // no snapshot sees these
 		for _, bucket := range [][]byte{bucketJournal, bucketSessions} {
 			if err == nil {
-				err = s.dropPrefix(ctx, bucket, appendUint32s(nil, d.ID))
+				err = s.dropPrefix(ctx, bucket, appendUint32s(nil, d.ID), nil)
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func (tx *Tx) goneForGood(removed []Dataset) (datasets []Dataset, groups []Group
 func (s *Store) dropGroup(ctx context.Context, g Group) error {
 	// Of the dictionaries only what holds no ID is left. The record goes last.
 	for _, bucket := range [][]byte{bucketSuppressed, bucketForward, bucketReverse, bucketDicts} {
-		if err := s.dropPrefix(ctx, bucket, appendUint32s(nil, g.ID)); err != nil {
+		if err := s.dropPrefix(ctx, bucket, appendUint32s(nil, g.ID), nil); err != nil {
 			return err
 		}
 	}

@@ -94,7 +94,7 @@ func TestRemoveGroup(t *testing.T) {
 		t.Errorf("%d keys are left, want %d", after, before)
 	}
 	for _, job := range []uint64{1, 2} {
-		if err := s.DropStaged(t.Context(), job); err != nil {
+		if err := s.DropStaged(t.Context(), job, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

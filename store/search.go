@@ -25,8 +25,6 @@ type searcher struct {
 const (
 	filterBits  = 23
 	searchChunk = 1 << 20
-	// searchPlaces is how many places are kept to be explained; there are more only if very much is wrong.
-	searchPlaces = 100_000
 	// crowded is how many IDs with the same first bytes are compared one by one.
 	crowded = 16
 )
@@ -93,25 +91,24 @@ type place struct {
 	id  uint32
 }
 
-// find returns the places in the first size bytes of a file where IDs lie, in order, and the number of those beyond
-// searchPlaces.
-func (s *searcher) find(ctx context.Context, f io.ReaderAt, size int64) (places []place, more int64, err error) {
+// find calls fn for the places in the first size bytes of a file where IDs lie, in order.
+func (s *searcher) find(ctx context.Context, f io.ReaderAt, size int64, fn func(place) error) error {
 	if s.ids.len() == 0 {
-		return nil, 0, nil
+		return nil
 	}
 	s.sortCrowded()
 	var ids []uint32
 	buf := make([]byte, searchChunk+s.longer)
 	for off := int64(0); off < size; off += searchChunk {
 		if err := ctx.Err(); err != nil {
-			return nil, 0, err
+			return err
 		}
 		b := buf[:min(int64(len(buf)), size-off)]
 		if n, err := f.ReadAt(b, off); n < len(b) {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			return nil, 0, fmt.Errorf("search file: %w", err)
+			return fmt.Errorf("search file: %w", err)
 		}
 		for i := 0; i+minSearched <= len(b) && i < searchChunk; i++ {
 			head := binary.LittleEndian.Uint64(b[i:])
@@ -120,13 +117,11 @@ func (s *searcher) find(ctx context.Context, f io.ReaderAt, size int64) (places 
 			}
 			ids = s.match(ids[:0], head, b[i:])
 			for _, id := range ids {
-				if len(places) == searchPlaces {
-					more++
-					continue
+				if err := fn(place{off + int64(i), id}); err != nil {
+					return err
 				}
-				places = append(places, place{off + int64(i), id})
 			}
 		}
 	}
-	return places, more, nil
+	return nil
 }

@@ -284,7 +284,7 @@ func finishDeletion(t testing.TB, s *Store, group string, job uint64) {
 	if _, err := s.CheckGone(ctx, group, job); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.DropStaged(ctx, job); err != nil {
+	if err := s.DropStaged(ctx, job, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Scrub(ctx); err != nil {
@@ -318,4 +318,61 @@ func TestImportScanDelete(t *testing.T) {
 	if got, want := scanSorted(t, s, "shop", Interactions), sortedStrings(keep); !slices.Equal(got, want) {
 		t.Fatalf("scan gave %d rows, want %d", len(got), len(want))
 	}
+}
+
+// DropStaged keeps what the caller puts beside it with the first of what it drops, or drops nothing.
+func TestDropStagedCommit(t *testing.T) {
+	s := testStore(t, Options{})
+	s.limits.stageBytes, s.limits.stagePart = 64, 64 // several transactions
+	createGroup(t, s, "shop")
+	stage := func() int {
+		t.Helper()
+		jobs, err := s.StagedJobs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(jobs)
+	}
+	ids := [][]byte{[]byte("somebody-unknown"), []byte("somebody-else-unknown"), []byte("a-third-one-who-is-unknown"), []byte("and-a-fourth-one")}
+	err := s.StageUsers(t.Context(), "shop", 1, 0, len(ids), func(i int) []byte { return ids[i] }, func(*Tx, Staged) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("refused")
+	if err := s.DropStaged(t.Context(), 1, func(*Tx) error { return refused }); !errors.Is(err, refused) || stage() != 1 {
+		t.Errorf("error %v, %d jobs are staged", err, stage())
+	}
+	calls := 0
+	if err := s.DropStaged(t.Context(), 1, func(*Tx) error { calls++; return nil }); err != nil || calls != 1 || stage() != 0 {
+		t.Errorf("error %v, %d calls, %d jobs are staged", err, calls, stage())
+	}
+}
+
+// While a snapshot holds what is to go, calling Clean again remembers nothing more.
+func TestCleanAgainAndAgain(t *testing.T) {
+	s := testStore(t, Options{BlockRows: 7})
+	createGroup(t, s, "shop")
+	importRows(t, s, "shop", Users, ImportFull, []row{{"user-1", 1, nil}, {"user-2", 2, nil}})
+	sn, err := s.Snapshot(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleteUsers(t, s, "shop", 1, "user-1")
+	before := uint64(0)
+	for range 20 {
+		done, waitsFor, err := s.Clean(t.Context())
+		if err != nil || waitsFor == 0 {
+			t.Fatalf("done up to %d, waits for %d: %v", done, waitsFor, err)
+		}
+		before = waitsFor
+	}
+	if n := len(s.cleaner.marks); n > 2 {
+		t.Errorf("%d marks after the same work twenty times", n)
+	}
+	sn.Release()
+	if done, waitsFor, err := s.Clean(t.Context()); err != nil || waitsFor != 0 || done+1 < before {
+		t.Errorf("done up to %d, waited for %d, waits for %d: %v", done, before, waitsFor, err)
+	}
+	finishDeletion(t, s, "shop", 1)
+	mustCheck(t, s)
 }

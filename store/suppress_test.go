@@ -128,7 +128,7 @@ func TestSuppression(t *testing.T) {
 				t.Errorf("before the tombstone commit %d users are suppressed, want %d", len(got), len(before))
 			}
 			must(s.Tombstone(ctx, "shop", job, n, none))
-			must(s.DropStaged(ctx, job))
+			must(s.DropStaged(ctx, job, nil))
 			for _, i := range list {
 				if _, ok := want[i]; !ok {
 					want[i] = job

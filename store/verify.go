@@ -21,17 +21,19 @@ type VerifyReport struct {
 	FreePages, DirtyPages int64
 	DirtyTail             bool
 
-	IDs      int64 // looked for in dictionaries and indexes
+	IDs      int64 // looked for in dictionaries and indexes; those that come again in one call count once
 	Searched int64 // of them, also in the raw bytes of the file; the others are too short
 	Entries  int64 // of dictionaries, compared with the IDs
 	Blocks   int64 // whose indexes were searched
 	Bytes    int64 // of the file
 
 	// Living counts places where the bytes of an ID are part of a value that belongs to somebody or something else: of
-	// another user's ID, also of one in another group, of an item's, of a living row.
+	// another user's ID, also of one in another group, of an item's, of a living row, of a longer word in a record.
 	Living int64
-	// Found counts what shouldn't be there, and Findings says where, at most maxFindings times.
+	// Found counts what shouldn't be there, and Findings says where, at most maxFindings times. Named counts those of them
+	// that are in names, tags, paths, schemas and figures of jobs and the catalog, which deleting the user doesn't change.
 	Found    int64
+	Named    int64
 	Findings []Finding
 }
 
@@ -159,14 +161,15 @@ func (v *verifier) run(g Group) error {
 		return err
 	}
 	v.r.Bytes = info.Size()
-	places, more, err := v.search.find(v.ctx, v.tx.s.file, info.Size())
-	if err != nil {
-		return err
-	}
-	if more > 0 {
-		v.r.Found += more // not looked at, so nothing speaks for them
-	}
-	return v.explain(places)
+	var e *explainer
+	return v.search.find(v.ctx, v.tx.s.file, info.Size(), func(p place) (err error) {
+		if e == nil {
+			if e, err = v.newExplainer(); err != nil {
+				return err
+			}
+		}
+		return e.explain(p)
+	})
 }
 
 // dictionary compares every ID of a dictionary, and returns the ordinals of those that are listed.
@@ -226,62 +229,91 @@ func (v *verifier) indexes(g Group, users *roaring.Bitmap) error {
 	})
 }
 
-// explain says of each place where the bytes of a listed ID lie what they are part of.
-func (v *verifier) explain(places []place) error {
-	if len(places) == 0 {
-		return nil
-	}
-	m := &fileMap{base: uintptr(v.tx.b.DB().Info().Data)}
-	if err := v.mapValues(m); err != nil {
-		return err
+// explainer says of a place where the bytes of a listed ID lie what they are part of.
+type explainer struct {
+	v    *verifier
+	m    *fileMap
+	meta pages.Meta
+	free []pages.Run
+}
+
+func (v *verifier) newExplainer() (*explainer, error) {
+	e := &explainer{v: v, m: &fileMap{base: uintptr(v.tx.b.DB().Info().Data)}}
+	if err := v.mapValues(e.m); err != nil {
+		return nil, err
 	}
 	file := v.tx.s.file
-	meta, err := pages.ReadMeta(file, v.r.Bytes)
+	var err error
+	if e.meta, err = pages.ReadMeta(file, v.r.Bytes); err != nil {
+		return nil, pageError(err)
+	}
+	st, err := pages.Walk(file, v.r.Bytes, e.meta)
 	if err != nil {
-		return pageError(err)
+		return nil, pageError(err)
 	}
-	st, err := pages.Walk(file, v.r.Bytes, meta)
-	if err != nil {
-		return pageError(err)
-	}
-	free := func(off int64) bool {
-		page := pages.PageID(off / int64(meta.PageSize))
-		_, in := slices.BinarySearchFunc(st.Free, page, func(r pages.Run, p pages.PageID) int {
-			switch {
-			case r.End() <= p:
-				return -1
-			case r.First > p:
-				return 1
-			}
-			return 0
-		})
-		return in
-	}
-	if err := m.place(v.ctx, file, v.r.Bytes, free); err != nil {
-		return err
-	}
-	for _, p := range places {
-		id := v.search.ids.at(int(p.id))
-		switch val, ok := m.find(p.off, len(id)); {
-		case p.off >= int64(meta.HighWater)*int64(meta.PageSize):
-			v.r.found(p.off, "behind the last page")
-		case free(p.off):
-			v.r.found(p.off, "in a free page")
-		case !ok:
-			v.r.found(p.off, "in the structure of a page")
-		case val.living && !val.owned[string(id)]:
-			v.r.Living++
-		default:
-			v.r.found(p.off, "%s", val.what)
+	e.free = st.Free
+	return e, e.m.place(v.ctx, file, v.r.Bytes, e.isFree)
+}
+
+func (e *explainer) isFree(off int64) bool {
+	page := pages.PageID(off / int64(e.meta.PageSize))
+	_, in := slices.BinarySearchFunc(e.free, page, func(r pages.Run, p pages.PageID) int {
+		switch {
+		case r.End() <= p:
+			return -1
+		case r.First > p:
+			return 1
 		}
+		return 0
+	})
+	return in
+}
+
+func (e *explainer) explain(p place) error {
+	r, id := e.v.r, e.v.search.ids.at(int(p.id))
+	val, ok := e.m.find(p.off, len(id))
+	switch {
+	case p.off >= int64(e.meta.HighWater)*int64(e.meta.PageSize):
+		r.found(p.off, "behind the last page")
+	case e.isFree(p.off):
+		r.found(p.off, "in a free page")
+	case !ok:
+		r.found(p.off, "in the structure of a page")
+	case val.text:
+		inside, err := insideWord(e.v.tx.s.file, val, p.off, len(id))
+		if err != nil {
+			return err
+		}
+		if inside {
+			r.Living++
+			return nil
+		}
+		r.Named++
+		r.found(p.off, "%s", val.what)
+	case val.living && !val.owned[string(id)]:
+		r.Living++
+	default:
+		r.found(p.off, "%s", val.what)
 	}
 	return nil
+}
+
+// insideWord reports whether n bytes at an offset are part of a longer word or number of a value: of a digest, of a name.
+func insideWord(f io.ReaderAt, val mapped, off int64, n int) (bool, error) {
+	around := make([]byte, n+2)
+	from, to := max(off-1, val.off), min(off+int64(n)+1, val.end)
+	if _, err := f.ReadAt(around[from-off+1:to-off+1], from); err != nil {
+		return false, fmt.Errorf("search file: %w", err)
+	}
+	word := func(b byte) bool { return b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z' || b >= 0x80 }
+	return word(around[0]) || word(around[n+1]), nil
 }
 
 // mapped is a value of the store and where it lies in the file.
 type mapped struct {
 	off, end int64
 	what     string
+	text     bool            // names, paths, figures and the like, which are nobody's
 	living   bool            // it belongs to nobody who is listed, but for those in owned
 	owned    map[string]bool // nil, or all listed users
 }
@@ -318,16 +350,16 @@ func (m *fileMap) add(v []byte, size int64, val mapped) {
 // place finds the places of copied values, which have them in pages that aren't free.
 func (m *fileMap) place(ctx context.Context, f io.ReaderAt, size int64, free func(int64) bool) error {
 	if m.copiedData != nil {
-		places, _, err := m.copiedData.find(ctx, f, size)
-		if err != nil {
-			return err
-		}
-		for _, p := range places {
+		err := m.copiedData.find(ctx, f, size, func(p place) error {
 			if !free(p.off) {
 				val := m.copied[p.id]
 				val.off, val.end = p.off, p.off+int64(len(m.copiedData.ids.at(int(p.id))))
 				m.values = append(m.values, val)
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	slices.SortFunc(m.values, func(a, b mapped) int { return cmp.Compare(a.off, b.off) })
@@ -355,13 +387,23 @@ func (m *fileMap) find(off int64, n int) (mapped, bool) {
 func (v *verifier) mapValues(m *fileMap) error {
 	size := v.r.Bytes
 	for _, bucket := range allBuckets {
+		val := mapped{what: "in a value of " + string(bucket)}
 		switch {
 		case bytes.Equal(bucket, bucketReverse) || bytes.Equal(bucket, bucketBlocks) ||
 			bytes.Equal(bucket, bucketJournal) || bytes.Equal(bucket, bucketSessions):
 			continue
+		case bytes.Equal(bucket, bucketMeta):
+			val = mapped{living: true} // the account, the region, counters
+		case bytes.Equal(bucket, bucketCatalog):
+			val = mapped{what: "in the catalog: a name, a tag or a schema", text: true}
+		case bytes.Equal(bucket, bucketJobs):
+			val = mapped{what: "in a record of a job: its name, a tag, a path or a figure", text: true}
 		}
-		err := v.tx.b.Bucket(bucket).ForEach(func(_, value []byte) error {
-			m.add(value, size, mapped{what: "in a value of " + string(bucket)})
+		err := v.tx.b.Bucket(bucket).ForEach(func(key, value []byte) error {
+			m.add(value, size, val)
+			if val.text {
+				m.add(key, size, val)
+			}
 			return v.ctx.Err()
 		})
 		if err != nil {

@@ -138,7 +138,7 @@ func (a *app) serve(ctx context.Context, s service) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, page.Close()) }()
-		c := server.Config{Engine: e, Store: a.store, Page: page, Token: token, Logger: a.log}
+		c := server.Config{Engine: e, Store: a.store, Hosts: s.hosts, Page: page, Token: token, Logger: a.log}
 		if keys != nil {
 			c.Verifier = sigv4.New(keys, info.Region)
 		}

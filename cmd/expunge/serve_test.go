@@ -402,9 +402,20 @@ func TestServePage(t *testing.T) {
 	}
 	s.end(t)
 
-	write(token, "short")
-	var stderr bytes.Buffer
-	if status := run(t.Context(), []string{"serve", "--store", store, "--keys", keys, "--token-file", token}, io.Discard, &stderr); status == exitDone || !strings.Contains(stderr.String(), "16 characters") {
-		t.Errorf("a short token: %d %s", status, stderr.String())
+	refused := func(what, says string) {
+		t.Helper()
+		var stderr bytes.Buffer
+		if status := run(t.Context(), []string{"serve", "--store", store, "--keys", keys, "--token-file", token}, io.Discard, &stderr); status == exitDone || !strings.Contains(stderr.String(), says) {
+			t.Errorf("%s: %d %s", what, status, stderr.String())
+		}
 	}
+	if err := os.Chmod(token, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	refused("a token that others can read", "chmod 600")
+	if err := os.Chmod(token, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(token, "short")
+	refused("a short token", "16 characters")
 }

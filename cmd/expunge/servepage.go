@@ -12,6 +12,14 @@ import (
 // token returns what browsers and Prometheus have to show; "" if nothing, as on a server that only this machine reaches.
 func (s *service) token() (string, error) {
 	if s.tokenFile != "" {
+		info, err := os.Stat(s.tokenFile)
+		if err != nil {
+			return "", fmt.Errorf("read --token-file: %w", err)
+		}
+		// As with the keys: who has it may delete users.
+		if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+			return "", nextStep(errors.New("others than its owner may use the --token-file"), "chmod 600 it, and make a new token if others could have read it.")
+		}
 		text, err := os.ReadFile(s.tokenFile)
 		if err != nil {
 			return "", fmt.Errorf("read --token-file: %w", err)
@@ -19,7 +27,7 @@ func (s *service) token() (string, error) {
 		token := strings.TrimSpace(string(text))
 		if len(token) < 16 || strings.ContainsAny(token, " \t\r\n") {
 			return "", nextStep(errors.New("the token in --token-file must be one line of 16 characters or more, without blanks"),
-				"Make one: openssl rand -hex 32 >token")
+				"Make one: (umask 077; openssl rand -hex 32 >token)")
 		}
 		return token, nil
 	}

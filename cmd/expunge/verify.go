@@ -19,7 +19,8 @@ func (a *app) verifyCmd() *cobra.Command {
 		Long: `Check the whole store, look at every page that it doesn't use, and with --absent look for each user of a list in
 the dictionary, in the index of every block, and in the raw bytes of the file. IDs of less than 8 bytes are too
 short to be searched in raw bytes; the other two find them. Bytes that are part of another user's ID, of an item's,
-or of a living row are counted apart.
+or of a living row are counted apart. An ID that is also a whole word in the name of a job or dataset, in a tag, a path
+or a schema is found there.
 
 The exit status is 1 if anything is found. The file stays the same, byte for byte.`,
 		Example: `  expunge verify --store shop.expunge
@@ -67,6 +68,7 @@ type verifyJSON struct {
 	Bytes          int64            `json:"bytes"`
 	Living         int64            `json:"insideOtherValues"`
 	Found          int64            `json:"found"`
+	Named          int64            `json:"foundInNames"`
 	Findings       []engine.Finding `json:"findings"`
 }
 
@@ -80,7 +82,7 @@ func (a *app) printVerify(r engine.VerifyReport, list bool) error {
 		v := verifyJSON{
 			Clean: r.Clean(), UnfinishedJobs: r.Unfinished, Check: viewCheck(r.Check), FreePages: r.FreePages, DirtyPages: r.DirtyPages,
 			DirtyTail: r.DirtyTail, IDs: r.IDs, Searched: r.Searched, Entries: r.Entries, Blocks: r.Blocks, Bytes: r.Bytes,
-			Living: r.Living, Found: r.Found, Findings: append([]engine.Finding{}, r.Findings...),
+			Living: r.Living, Found: r.Found, Named: r.Named, Findings: append([]engine.Finding{}, r.Findings...),
 		}
 		if err := a.printJSON(v); err != nil {
 			return err
@@ -97,6 +99,8 @@ func (a *app) printVerify(r engine.VerifyReport, list bool) error {
 		return nextStep(err, "The store is damaged. Restore it from a backup, or import and delete again into a new store.")
 	case r.Unfinished > 0:
 		return nextStep(err, "There are unfinished jobs: let them end, and verify again. See them: expunge jobs --store %s", quote(a.store))
+	case r.Found > 0 && r.Found == r.Named:
+		return nextStep(err, "No data of the users is there: an ID is a word in a name, a tag, a path or a schema. Leave it out of the list to verify the others.")
 	case r.Found > 0:
 		return nextStep(err, "Delete the users of the list, and verify again.")
 	}
@@ -139,7 +143,7 @@ func verifyText(r engine.VerifyReport, list bool) string {
 			result = fmt.Sprintf("found at %s", counted(r.Found, "place"))
 		}
 		rows = append(rows,
-			[2]string{"List", counted(r.IDs, "different ID") + ": " + result},
+			[2]string{"List", counted(r.IDs, "ID") + ": " + result},
 			[2]string{"Looked at", fmt.Sprintf("%s in the dictionary, the indexes of %s", counted(r.Entries, "user"), counted(r.Blocks, "block"))},
 			[2]string{"Bytes", fmt.Sprintf("%s searched for %s; %s too short to be searched", size(r.Bytes), counted(r.Searched, "ID"), count(r.IDs-r.Searched))},
 			[2]string{"Elsewhere", fmt.Sprintf("%s inside values that belong to others", counted(r.Living, "more place"))})

@@ -67,6 +67,15 @@ func TestBadList(t *testing.T) {
 	eventually(t, "the list is gone", func() bool { return len(f.lists()) == 0 })
 }
 
+// With several groups none is chosen beforehand: the list of one mustn't be run against another.
+func TestGroupHasToBeChosen(t *testing.T) {
+	f := setup(t, console.Options{})
+	f.get("/").want(t, http.StatusOK, `<select id="group" name="group" required><option>shop</option></select>`)
+	f.group("other")
+	f.get("/").want(t, http.StatusOK, `<select id="group" name="group" required><option value="">Choose one</option><option>`)
+	f.send("/console/deletions", "shop", "", "", "").want(t, http.StatusBadRequest, `<option selected>shop</option>`)
+}
+
 func TestBadForms(t *testing.T) {
 	f := setup(t, console.Options{MaxUpload: 1000})
 	f.send("/console/deletions", "shop", "taken", "l.csv", list(1)).want(t, http.StatusSeeOther)

@@ -72,14 +72,15 @@ type Handler struct {
 	tokenKey [32]byte
 
 	limits   Limits
-	creating sync.Mutex // see limited
+	creating sync.Mutex    // see limited
+	large    chan struct{} // held while a large body is read, see readBody
 }
 
 // New returns a handler over an engine, which it doesn't close.
 func New(b Backend, opts Options) *Handler {
 	h := &Handler{
 		backend: b, verifier: opts.Verifier, maxBody: opts.MaxBody, limits: opts.Limits, log: opts.Logger, observe: opts.Observe,
-		byName: make(map[string]*operation), byPath: make(map[string]*operation),
+		byName: make(map[string]*operation), byPath: make(map[string]*operation), large: make(chan struct{}, maxLarge),
 	}
 	if h.maxBody == 0 {
 		h.maxBody = DefaultMaxBody
@@ -155,7 +156,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (op *operation, 
 	if r.ContentLength > h.maxBody {
 		return nil, nil, bodyException(&http.MaxBytesError{Limit: h.maxBody}, h.maxBody)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxBody))
+	body, err := h.readBody(w, r)
 	if err != nil {
 		return nil, nil, bodyException(err, h.maxBody)
 	}
@@ -177,6 +178,29 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (op *operation, 
 	}
 	out, err = op.call(r.Context(), h, in)
 	return op, out, err
+}
+
+const (
+	smallBody = 64 << 10 // bytes; hardly any request has more
+	maxLarge  = 16       // bodies larger than that are read at once
+)
+
+// readBody reads the body of a request. Whose it is isn't known before: so that clients without a key can't fill the memory
+// with bodies that they don't end, few large ones are read at once. The others wait, and small ones pass them.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	all := http.MaxBytesReader(w, r.Body, h.maxBody)
+	body, err := io.ReadAll(io.LimitReader(all, smallBody))
+	if err != nil || len(body) < smallBody {
+		return body, err
+	}
+	select {
+	case h.large <- struct{}{}:
+		defer func() { <-h.large }()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	rest, err := io.ReadAll(all)
+	return append(body, rest...), err
 }
 
 // operationName is what names of operations look like: no other is repeated to the client.

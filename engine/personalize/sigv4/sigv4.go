@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +69,10 @@ func (v *Verifier) Verify(r *http.Request, body []byte) error {
 	// Keys of this server have no session: a token was made for another one.
 	if !known || r.Header.Get("X-Amz-Security-Token") != "" {
 		return refuse(personalize.ErrUnknownKey, "The security token included in the request is invalid.")
+	}
+	// The signer passes over what it can't read of a query: that would be signed by nobody.
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		return refuse(personalize.ErrSignatureNotMatched, "The query can't be read.")
 	}
 	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:])

@@ -203,6 +203,7 @@ func TestWrongSignatures(t *testing.T) {
 		{"another content type", header("Content-Type", "application/json"), body, 0, personalize.ErrSignatureNotMatched},
 		{"another host", func(r *http.Request) { r.Host = "example.com:8080" }, body, 0, personalize.ErrSignatureNotMatched},
 		{"another path", func(r *http.Request) { r.URL.Path = "/users" }, body, 0, personalize.ErrSignatureNotMatched},
+		{"a query that can't be read", func(r *http.Request) { r.URL.RawQuery = "a;b" }, body, 0, personalize.ErrSignatureNotMatched},
 		{"a query", func(r *http.Request) { r.URL.RawQuery = "a=b" }, body, 0, personalize.ErrSignatureNotMatched},
 		{"another method", func(r *http.Request) { r.Method = http.MethodPut }, body, 0, personalize.ErrSignatureNotMatched},
 		{"a date that is changed", header("X-Amz-Date", signTime.Add(time.Second).Format(timeFormat)), body, 0, personalize.ErrSignatureNotMatched},

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -31,14 +32,17 @@ type Config struct {
 	// Store is the path of the engine's file, for its size among the metrics.
 	Store string
 	// Verifier checks signatures. nil lets every request be served, which is for loopback addresses only: requests must name
-	// one as their host then, see guard.
+	// one as their host then, or one of Hosts, see guard.
 	Verifier personalize.Verifier
+	Hosts    []string
 	// Page is what a browser gets. It looks at the token, and at Host and Origin, itself.
 	Page http.Handler
 	// Token has to come with requests for our own endpoints, as "Authorization: Bearer TOKEN". "" lets everybody have them.
 	Token string
 	// Logger gets a line for each request. nil discards.
 	Logger *slog.Logger
+
+	stop time.Duration // for tests; 0 means stopTimeout
 }
 
 // Bounds on what a client may use. Requests of the API are small and are answered at once: only a commit is waited for.
@@ -65,7 +69,7 @@ func Handler(c Config) http.Handler {
 		mux.Handle("/console/", c.Page)
 	}
 	if c.Verifier == nil {
-		return guard(mux)
+		return guard(mux, c.Hosts)
 	}
 	return mux
 }
@@ -98,25 +102,46 @@ func health(w http.ResponseWriter, r *http.Request, e *engine.Engine) {
 	fmt.Fprintln(w, "ok")
 }
 
-// Serve answers on l until ctx ends, then lets requests that are being answered come to their end. It closes l.
+// Serve answers on l until ctx ends, then lets requests that are being answered come to their end, and cuts off those that
+// take longer than 20 seconds. When it returns none is being answered any more. It closes l.
 func Serve(ctx context.Context, l net.Listener, c Config, tlsConfig *tls.Config) error {
 	log := c.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if c.stop == 0 {
+		c.stop = stopTimeout
+	}
+	// Held for reading by each request, and for good at the end: the engine is closed after that.
+	var answering sync.RWMutex
+	defer answering.Lock()
+	handler := Handler(c)
 	s := &http.Server{
-		Handler:           Handler(c),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !answering.TryRLock() {
+				panic(http.ErrAbortHandler) // its connection is closed already
+			}
+			defer answering.RUnlock()
+			handler.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		TLSConfig:      tlsConfig,
+		Protocols:      new(http.Protocols),
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	s.Protocols.SetHTTP1(true) // and not 2, with which a connection has hundreds of requests at once: maxConns bounds them
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		until, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		until, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.stop)
 		defer cancel()
-		stopped <- errors.Join(s.Shutdown(until), s.Close())
+		err := s.Shutdown(until)
+		if errors.Is(err, context.DeadlineExceeded) { // a client that sends slowly is no reason to fail
+			log.Warn("requests cut off: they took too long to end")
+			err = nil
+		}
+		stopped <- errors.Join(err, s.Close())
 	}()
 	l = netutil.LimitListener(l, maxConns)
 	var err error

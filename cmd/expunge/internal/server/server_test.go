@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -56,8 +58,14 @@ func TestGuard(t *testing.T) {
 		{"127.0.0.1:8080", "http://127.0.0.1:9090", 403}, // another server of the machine
 		{"127.0.0.1:8080", "null", 403},
 		{"127.0.0.1:8080", "http://%zz", 403},
+		{"Expunge.example:8080", "", 200}, // one that is allowed
+		{"expunge.example", "http://expunge.example", 200},
+		{"expunge.example", "http://evil.example", 403},
+		{"[::1", "", 403},
+		{"localhost:8080:1", "", 403},
 	} {
 		config := open(t)
+		config.Hosts = []string{"expunge.example"}
 		ask := func() int {
 			r := httptest.NewRequest(http.MethodGet, "/healthz", nil)
 			r.Host = c.host
@@ -146,6 +154,69 @@ func TestHeadersAreBounded(t *testing.T) {
 	}
 	if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil && response.StatusCode != 431 {
 		t.Errorf("got %s", response.Status)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// What a handler uses is closed after Serve: a request that has to be cut off must be over by then.
+func TestSlowRequestsAreCutOff(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	config := open(t)
+	config.stop = time.Millisecond
+	reading, over := make(chan struct{}), false
+	config.Page = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(reading)
+		io.Copy(io.Discard, r.Body)
+		time.Sleep(10 * time.Millisecond) // what is still to be done then
+		over = true
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- Serve(ctx, l, config, nil) }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /console/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nabc"); err != nil {
+		t.Fatal(err)
+	}
+	<-reading
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !over {
+		t.Error("a request is still being answered")
+	}
+}
+
+// A connection has one request at a time, so that their number is bounded.
+func TestOneRequestOfAConnection(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	config := open(t)
+	other := httptest.NewTLSServer(nil) // for its certificate
+	defer other.Close()
+	go func() { ended <- Serve(ctx, l, config, &tls.Config{Certificates: other.TLS.Certificates}) }()
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: other.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}}}
+	response, err := client.Get("https://" + l.Addr().String() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 200 || response.ProtoMajor != 1 {
+		t.Errorf("got %s with %s", response.Status, response.Proto)
 	}
 	stop()
 	if err := <-ended; err != nil {
