@@ -47,7 +47,11 @@ func inOwnProcess(t *testing.T) bool {
 	if os.Getenv(faultsEnv) != "" {
 		return true
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=20m")
+	timeout := "5m" // before this process's own, so that it says where it hangs
+	if longKills() {
+		timeout = "15m"
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout="+timeout)
 	cmd.Env = append(os.Environ(), faultsEnv+"=1")
 	out, err := cmd.CombinedOutput()
 	skipped := strings.Contains(string(out), "--- SKIP")
