@@ -101,6 +101,9 @@ func (f *folding) run(ctx context.Context) error {
 
 // entry takes the rows of an entry to their user, or to their session.
 func (f *folding) entry(tx *Tx, ids *lookup, p Put) error {
+	if !p.fits(f.im.layout) {
+		return &CorruptError{What: "an entry of the journal", Problem: "doesn't fit its dataset"}
+	}
 	if len(p.session) == 0 {
 		return f.rows(p.cols, p.rows, nil)
 	}
@@ -168,7 +171,7 @@ func (f *folding) tie(s *foldedSession, cols int, user []byte) error {
 	}
 	s.user, s.changed = bytes.Clone(user), true
 	for _, b := range s.pending {
-		row, ok := pendingRow(b)
+		row, ok := pendingRow(f.im.layout, b)
 		if !ok {
 			return &CorruptError{What: "sessions of a dataset", Problem: "a row can't be read"}
 		}

@@ -110,6 +110,18 @@ func decodePut(t DatasetType, b []byte) (p Put, ok bool) {
 	return p, !r.bad
 }
 
+// fits reports whether what was read is an entry of a dataset with the layout.
+func (p *Put) fits(l *rowLayout) bool {
+	ids := func(id []byte, needed bool) bool { return len(id) <= maxIDBytes && (len(id) > 0 || !needed) }
+	anonymous := l.time && len(p.session) > 0
+	for _, r := range p.rows {
+		if !ids(r.key, !anonymous) || !ids(r.item, l.items) || !l.isRecord(r.rec, p.cols) {
+			return false
+		}
+	}
+	return ids(p.session, false) && (l.time || len(p.session) == 0)
+}
+
 func appendBytes(dst, v []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(v))), v...)
 }

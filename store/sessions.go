@@ -45,11 +45,12 @@ func (s *session) appendTo(b []byte) []byte {
 // pendingRow is a row of nobody known, as a session keeps it: ITEM_ID and record.
 func (r putRow) pending() []byte { return append(appendBytes(nil, r.item), r.rec...) }
 
-func pendingRow(b []byte) (r putRow, ok bool) {
+// pendingRow reads one of a dataset with the layout, whose columns stay what they are.
+func pendingRow(l *rowLayout, b []byte) (r putRow, ok bool) {
 	br := byteReader{b: b}
 	r.item = br.bytes()
 	r.rec = br.b
-	return r, !br.bad
+	return r, len(r.item) > 0 && len(r.item) <= maxIDBytes && l.isRecord(r.rec, len(l.cols))
 }
 
 // sessionChunk is the sessions of a hash range [low, up).
