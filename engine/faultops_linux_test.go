@@ -24,6 +24,8 @@ type faultFiles struct {
 	List       string
 	Store      string // closed
 	Waiting    string // copied while a deletion waited for a snapshot
+	TrackingID string
+	Cities     []string // of some users; nobody else has them
 }
 
 func prepareFaults(t *testing.T) (f faultFiles) {
@@ -47,6 +49,9 @@ func prepareFaults(t *testing.T) (f faultFiles) {
 			city[i] = 'a' + byte(rng.IntN(26))
 		}
 		fmt.Fprintf(&people, "%s,%d,%s\n", user(u), u%90, city)
+		if u%3000 == 0 {
+			f.Cities = append(f.Cities, string(city))
+		}
 		fmt.Fprintf(&items, "item-%08d,drama\n", u)
 		fmt.Fprintf(&events, "%s,item-%08d,view,,%d\n", user(u), u*7%users, u)
 		if u%10 == 3 {
@@ -69,6 +74,10 @@ func prepareFaults(t *testing.T) (f faultFiles) {
 	importText(t, e, "g", engine.Users, engine.ImportFull, people.String())
 	importText(t, e, "g", engine.Items, engine.ImportFull, items.String())
 	importText(t, e, "g", engine.Interactions, engine.ImportFull, events.String())
+	f.TrackingID = must[engine.EventTracker](t)(e.CreateEventTracker(t.Context(), engine.NewEventTracker{Name: "clicks", Group: "g"})).TrackingID
+	mustPut(t, e, f.TrackingID, "", secret+"-session", view("item-00000003", 1))
+	mustPut(t, e, f.TrackingID, user(3), secret+"-session", view("item-00000003", 2))
+	eventually(t, "what was put is seen", func() bool { return digestRows(t, e, "g", engine.Interactions).n == users+2 })
 	mustClose(t, e)
 
 	live := copyFile(t, f.Store)
@@ -92,10 +101,15 @@ type faultOp struct {
 	store string // closed
 	// run does it. It returns when it is over, or when waiting says that it is no use.
 	run     func(w waiting, e *engine.Engine, dir string) error
-	deletes bool // as killJob
+	deletes bool     // as killJob
+	exports bool     // too
+	puts    int      // calls that put events
+	removes bool     // the Users dataset
+	gone    []string // is in no file once it is removed
 
 	before, after faultState
 	numDeleted    int64
+	durable       int // how many of the calls of run that are no jobs have returned
 }
 
 // backupName is that of the copy beside the store.
@@ -115,7 +129,7 @@ func faultOps(f faultFiles) []*faultOp {
 			return err
 		}
 	}
-	return []*faultOp{
+	ops := []*faultOp{
 		{name: "full import", store: f.Store, run: imports(engine.ImportFull, f.Full)},
 		{name: "incremental import and merge", store: f.Store, run: imports(engine.ImportIncremental, f.More)},
 		{name: "deletion", store: f.Store, deletes: true, run: func(w waiting, e *engine.Engine, _ string) error {
@@ -145,7 +159,17 @@ func faultOps(f faultFiles) []*faultOp {
 			_, err := e.Backup(ctx, filepath.Join(dir, backupName))
 			return err
 		}},
+		{name: "export", store: f.Store, exports: true, run: func(w waiting, e *engine.Engine, dir string) error {
+			job, err := e.CreateDatasetExportJob(ctx, engine.NewDatasetExportJob{
+				Name: killJob, Group: "g", Type: engine.Interactions, Ingestion: engine.IngestionAll, Destination: filepath.Join(dir, exportName),
+			})
+			if err == nil {
+				err = w.job(e, job, nil)
+			}
+			return err
+		}},
 	}
+	return append(ops, putOp(f), removeOp(f))
 }
 
 // measure runs an operation without a fault. It returns the calls that an injector, if it isn't nil, saw.
@@ -165,6 +189,7 @@ func (op *faultOp) measure(t *testing.T, inject *injector) (counts callCounts) {
 	if op.deletes {
 		op.numDeleted = *must[engine.Job](t)(e.DescribeDataDeletionJob(t.Context(), killJob)).NumDeleted
 	}
+	op.durable = 0
 	mustClose(t, e)
 	if inject != nil {
 		counts = inject.counts()
@@ -207,10 +232,13 @@ func describeKillJob(e *engine.Engine) (engine.Job, error) {
 	if errors.Is(err, engine.ErrNotFound) {
 		job, err = e.DescribeDatasetImportJob(context.Background(), killJob)
 	}
+	if errors.Is(err, engine.ErrNotFound) {
+		job, err = e.DescribeDatasetExportJob(context.Background(), killJob)
+	}
 	return job, err
 }
 
-// merged waits until no dataset has more than one layer.
+// merged waits until no dataset has more than one layer of each kind.
 func (w waiting) merged(e *engine.Engine) error {
 	return w.until(func() (bool, error) {
 		st, err := e.Stats(context.Background())
@@ -218,7 +246,7 @@ func (w waiting) merged(e *engine.Engine) error {
 			return false, err
 		}
 		for _, d := range st.Groups[0].Datasets {
-			if len(d.Dataset.Layers) > 1 {
+			if put := len(d.Dataset.Put); put > 1 || len(d.Dataset.Layers)-put > 1 {
 				return false, nil
 			}
 		}
@@ -255,8 +283,8 @@ func (s faultState) equal(o faultState) bool {
 func stateOf(t *testing.T, e *engine.Engine) (s faultState) {
 	t.Helper()
 	s.rows = make(map[engine.DatasetType]rowsDigest)
-	for _, typ := range allTypes {
-		s.rows[typ] = digestRows(t, e, "g", typ)
+	for _, d := range must[[]engine.Dataset](t)(e.Datasets(context.Background(), "g")) {
+		s.rows[d.Type] = digestRows(t, e, "g", d.Type)
 	}
 	s.suppressed = must[engine.Suppression](t)(e.Suppressed(context.Background(), "g")).Users
 	s.receipts = must[engine.LedgerReport](t)(e.VerifyLedger(context.Background(), "")).Receipts
@@ -278,16 +306,18 @@ func (op *faultOp) settle(t *testing.T, path, where string) engine.JobStatus {
 	if err == nil {
 		job, err = e.Wait(context.Background(), job)
 	}
-	want := op.before
+	got, want := stateOf(t, e), op.before
 	happened := job.Status == engine.StatusCompleted
 	switch failed := new(engine.JobError); {
-	case errors.As(err, &failed) && job.FailureReason != "", errors.Is(err, engine.ErrNotFound):
+	case errors.As(err, &failed) && job.FailureReason != "":
+	case errors.Is(err, engine.ErrNotFound):
+		got, want = op.settleCalls(t, e, got, where)
 	case err != nil || !happened:
 		t.Errorf("%s: the job ends as %q: %v", where, job.Status, err)
 	default:
 		want = op.after
 	}
-	if got := stateOf(t, e); !got.equal(want) {
+	if !got.equal(want) {
 		t.Errorf("%s: the job is %q and the store has %+v, want %+v", where, job.Status, got, want)
 	}
 	if op.deletes && ((job.NumDeleted != nil) != happened || happened && *job.NumDeleted != op.numDeleted) {
@@ -300,12 +330,20 @@ func (op *faultOp) settle(t *testing.T, path, where string) engine.JobStatus {
 	if inFolder(t, path, nowhere) {
 		t.Errorf("%s: IDs of the list are in the folder and the job is %q", where, job.Status)
 	}
+	if op.exports && happened {
+		sameExport(t, filepath.Join(filepath.Dir(path), exportName), op.before.rows[engine.Interactions], where)
+	}
 	if op.name == "backup" {
 		op.settleBackup(t, e, filepath.Join(filepath.Dir(path), backupName), where)
 	}
 	mustClose(t, e)
 	if inFolder(t, path, nowhere) {
 		t.Errorf("%s: IDs of the list are in the folder of the closed store", where)
+	}
+	for _, text := range op.gone {
+		if _, there := got.rows[engine.Users]; inFolder(t, path, text) != there {
+			t.Errorf("%s: what the dataset alone held is in the folder of the closed store: %t, the dataset is there: %t", where, !there, there)
+		}
 	}
 	if n := len(folderFiles(t, path)); n != 1 {
 		t.Errorf("%s: %d files are in the folder, want 1", where, n)

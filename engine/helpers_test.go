@@ -63,7 +63,9 @@ func open(t testing.TB, path string, opts engine.Options) *engine.Engine {
 
 func mustClose(t testing.TB, e *engine.Engine) {
 	t.Helper()
-	if err := e.Close(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a test that failed may hold a snapshot
+	defer cancel()
+	if err := e.Close(ctx); err != nil {
 		t.Error(err)
 	}
 }

@@ -47,7 +47,11 @@ func inOwnProcess(t *testing.T) bool {
 	if os.Getenv(faultsEnv) != "" {
 		return true
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=20m")
+	timeout := "5m" // before this process's own, so that it says where it hangs
+	if longKills() {
+		timeout = "15m"
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout="+timeout)
 	cmd.Env = append(os.Environ(), faultsEnv+"=1")
 	out, err := cmd.CombinedOutput()
 	skipped := strings.Contains(string(out), "--- SKIP")
@@ -142,6 +146,7 @@ func (f *faults) point(at int) bool {
 		n = math.MaxInt32
 		w.giveUp = func() bool { return f.inject.failures() > 3 }
 	}
+	f.op.durable = 0
 	f.inject.arm(filepath.Dir(path), f.calls, at, n, f.errno)
 	var runErr error
 	e, err := engine.Open(context.Background(), path, engine.Options{Logger: log.logger()})

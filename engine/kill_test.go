@@ -27,7 +27,7 @@ import (
 
 const (
 	victimEnv = "EXPUNGE_TEST_VICTIM" // path of the store; see runVictim
-	jobEnv    = "EXPUNGE_TEST_JOB"    // "delete" or "import", a space, the source; or "put", a space, a tracking ID
+	jobEnv    = "EXPUNGE_TEST_JOB"    // "delete" or "import", a space, the source; or "put" or "storm", a space, a tracking ID
 	killGroup = "bench"
 	killJob   = "the-job"
 )
@@ -52,6 +52,9 @@ func runVictim(path string) {
 	kind, source, _ := strings.Cut(os.Getenv(jobEnv), " ")
 	if kind == "put" {
 		putForever(ctx, e, source, say)
+	}
+	if kind == "storm" {
+		stormForever(ctx, e, source, say)
 	}
 	var job engine.Job
 	if kind == "delete" {
@@ -169,6 +172,11 @@ type killResult struct {
 // rowsDigest is the same for the same rows in whatever order.
 type rowsDigest struct{ n, hi, lo uint64 }
 
+func (d *rowsDigest) add(row []byte) {
+	h := xxh3.Hash128(row)
+	d.n, d.hi, d.lo = d.n+1, d.hi+h.Hi, d.lo+h.Lo
+}
+
 func digestRows(t *testing.T, e *engine.Engine, group string, typ engine.DatasetType) (d rowsDigest) {
 	t.Helper()
 	var buf []byte
@@ -179,8 +187,7 @@ func digestRows(t *testing.T, e *engine.Engine, group string, typ engine.Dataset
 		}
 		for i := range int(rec.NumRows()) {
 			buf = appendRow(buf[:0], rec, i)
-			h := xxh3.Hash128(buf)
-			d.n, d.hi, d.lo = d.n+1, d.hi+h.Hi, d.lo+h.Lo
+			d.add(buf)
 		}
 		rec.Release()
 	}

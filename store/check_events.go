@@ -38,12 +38,10 @@ func (c *checker) journal(byID map[uint32]Dataset) {
 			c.problem(err)
 			return c.ctx.Err()
 		}
-		anonymous := len(p.session) > 0 && d.Type == Interactions
-		for _, r := range p.rows {
-			if len(r.key) == 0 && !anonymous || d.Type == Interactions && len(r.item) == 0 || p.cols > len(d.Fields) {
-				c.problemf("journal: an entry of dataset %d doesn't fit it", d.ID)
-				break
-			}
+		if l, err := d.layout(); err != nil {
+			c.problem(err)
+		} else if !p.fits(l) {
+			c.problemf("journal: an entry of dataset %d doesn't fit it", d.ID)
 		}
 		return c.ctx.Err()
 	})
@@ -79,6 +77,15 @@ func (c *checker) sessions(byID map[uint32]Dataset) {
 			c.problem(err)
 			return c.ctx.Err()
 		}
+		l, err := d.layout()
+		if err != nil {
+			c.problem(err)
+			return c.ctx.Err()
+		}
+		if !l.items {
+			c.problemf("dataset %d has sessions and isn't one of interactions", d.ID)
+			return c.ctx.Err()
+		}
 		for _, s := range chunk.sessions {
 			switch {
 			case len(last.id) > 0 && compareSessions(last, s) >= 0 || s.hash < chunk.low:
@@ -91,7 +98,7 @@ func (c *checker) sessions(byID map[uint32]Dataset) {
 				c.problemf("sessions of dataset %d: rows wait for a user who is known", d.ID)
 			}
 			for _, b := range s.pending {
-				if r, ok := pendingRow(b); !ok || len(r.item) == 0 {
+				if _, ok := pendingRow(l, b); !ok {
 					c.problemf("sessions of dataset %d: a row can't be read", d.ID)
 				}
 			}

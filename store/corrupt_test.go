@@ -192,3 +192,81 @@ func TestFlippedWrites(t *testing.T) {
 		}()
 	}
 }
+
+// TestMisfits stores what has a right checksum and doesn't fit its dataset: a check finds it, and a fold gives an error.
+func TestMisfits(t *testing.T) {
+	rec := record(Interactions, []row{{"eve", "pen", "view", nil, 1}})
+	defer rec.Release()
+	good, err := NewPut(Dataset{Type: Interactions, Fields: testFields[Interactions]}, rec, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(change func(*Put)) []byte {
+		p := *good
+		p.rows = slices.Clone(p.rows)
+		change(&p)
+		return p.encode()
+	}
+	pending := func(s *Store, row []byte) []byte {
+		ses := session{hash: s.hashID([]byte("a")), id: []byte("a"), pending: [][]byte{row}}
+		return ses.appendTo(nil)
+	}
+	hasher := testStore(t, Options{})
+	setSeed(t, hasher, 1)
+	for name, tc := range map[string]struct {
+		bucket, value []byte
+		sound         bool
+	}{
+		"sound entry":          {bucketJournal, good.encode(), true},
+		"no user":              {bucketJournal, with(func(p *Put) { p.rows[0].key = nil }), false},
+		"no item":              {bucketJournal, with(func(p *Put) { p.rows[0].item = nil }), false},
+		"long user":            {bucketJournal, with(func(p *Put) { p.rows[0].key = make([]byte, maxIDBytes+1) }), false},
+		"short record":         {bucketJournal, with(func(p *Put) { p.rows[0].rec = p.rows[0].rec[:len(p.rows[0].rec)-1] }), false},
+		"long record":          {bucketJournal, with(func(p *Put) { p.rows[0].rec = append(p.rows[0].rec, 0) }), false},
+		"more columns":         {bucketJournal, with(func(p *Put) { p.cols++ }), false},
+		"no columns":           {bucketJournal, with(func(p *Put) { p.cols = 0 }), false},
+		"cut entry":            {bucketJournal, good.encode()[:9], false},
+		"no record":            {bucketSessions, pending(hasher, appendBytes(nil, []byte("pen"))), false},
+		"sound session":        {bucketSessions, pending(hasher, good.rows[0].pending()), true},
+		"no item of a session": {bucketSessions, pending(hasher, append(appendBytes(nil, nil), good.rows[0].rec...)), false},
+		"cut session":          {bucketSessions, pending(hasher, nil)[:9], false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testStore(t, Options{})
+			setSeed(t, s, 1)
+			createGroup(t, s, "shop")
+			err := s.Update(t.Context(), func(tx *Tx) error {
+				d, err := tx.Dataset("shop", Interactions)
+				if err != nil {
+					return err
+				}
+				key := sessionKey(d.ID, 0)
+				if bytes.Equal(tc.bucket, bucketJournal) {
+					key = journalKey(d.ID, 1)
+				}
+				return putSealed(tx.b.Bucket(tc.bucket), key, tc.value)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report, err := s.Check(t.Context()); err != nil || (len(report.Problems) == 0) != tc.sound {
+				t.Errorf("a check finds %v, %v", report.Problems, err)
+			}
+			if bytes.Equal(tc.bucket, bucketJournal) {
+				if _, _, err = s.Fold(t.Context(), "shop", Interactions); (err == nil) != tc.sound {
+					t.Errorf("a fold: %v", err)
+				}
+			}
+			err = s.Update(t.Context(), func(tx *Tx) error { // so that the store is sound at the end
+				c := tx.b.Bucket(tc.bucket).Cursor()
+				if k, _ := c.First(); k == nil {
+					return nil
+				}
+				return c.Delete()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

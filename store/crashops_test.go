@@ -123,6 +123,7 @@ func crashOps() []*crashOp {
 			return err
 		}, commits: 10},
 		{name: "update of a dataset", run: updateUsers, commits: 1},
+		{name: "update of a dataset with a journal", setup: putEvents, run: updateUsers, commits: 1},
 	}
 	for _, op := range ops {
 		op.deleted = list[0]

@@ -236,6 +236,36 @@ func (l *rowLayout) appendRecord(cols []block.Column, rec []byte) {
 	}
 }
 
+// isRecord reports whether rec is a record of the first columns, as many as cols says. Those that came later allow null.
+func (l *rowLayout) isRecord(rec []byte, cols int) bool {
+	r := byteReader{b: rec}
+	for n, col := range l.cols {
+		nullable := l.fields[col.field].Nullable
+		switch {
+		case n >= cols && nullable:
+			continue
+		case n >= cols:
+			return false
+		case n == 1 && l.items:
+			r.take(4)
+			continue
+		case nullable:
+			if there := r.take(1); r.bad || there[0] == 0 {
+				continue
+			}
+		}
+		switch col.kind {
+		case block.Int, block.Float64:
+			r.take(8)
+		case block.Float32:
+			r.take(4)
+		case block.String:
+			r.bytes()
+		}
+	}
+	return cols <= len(l.cols) && !r.bad && len(r.b) == 0
+}
+
 // recordOf appends the record of row i of a block's columns: the inverse of appendRecord.
 func (l *rowLayout) recordOf(dst []byte, cols []block.Column, i int) []byte {
 	for n := range cols {

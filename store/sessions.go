@@ -45,11 +45,12 @@ func (s *session) appendTo(b []byte) []byte {
 // pendingRow is a row of nobody known, as a session keeps it: ITEM_ID and record.
 func (r putRow) pending() []byte { return append(appendBytes(nil, r.item), r.rec...) }
 
-func pendingRow(b []byte) (r putRow, ok bool) {
+// pendingRow reads one of a dataset with the layout, whose columns stay what they are.
+func pendingRow(l *rowLayout, b []byte) (r putRow, ok bool) {
 	br := byteReader{b: b}
 	r.item = br.bytes()
 	r.rec = br.b
-	return r, !br.bad
+	return r, len(r.item) > 0 && len(r.item) <= maxIDBytes && l.isRecord(r.rec, len(l.cols))
 }
 
 // sessionChunk is the sessions of a hash range [low, up).
@@ -198,7 +199,8 @@ func (s *Store) purgeSessions(ctx context.Context) error {
 }
 
 // sessionsToPurge returns the keys of chunks with sessions of users who leave, from a key on and as many as fit a
-// transaction, and the key to go on from.
+// transaction, and the key to go on from. It looks at some tens of megabytes at most: a scrub, and who comes after it, waits
+// for readers.
 func (tx *Tx) sessionsToPurge(from []byte) (found [][]byte, next []byte, err error) {
 	c := tx.b.Bucket(bucketSessions).Cursor()
 	k, v := c.Seek(from)
@@ -209,10 +211,12 @@ func (tx *Tx) sessionsToPurge(from []byte) (found [][]byte, next []byte, err err
 	if err != nil || len(gone) == 0 {
 		return nil, nil, err
 	}
-	for size := 0; k != nil; k, v = c.Next() {
-		if size > tx.s.limits.stageBytes {
+	size, looked := 0, 0
+	for ; k != nil; k, v = c.Next() {
+		if size > tx.s.limits.stageBytes || looked > 16*tx.s.limits.stageBytes {
 			return found, bytes.Clone(k), nil
 		}
+		looked += len(v)
 		chunk, err := readSessions(k, v)
 		if err != nil {
 			return nil, nil, err
