@@ -62,6 +62,7 @@ type pendingDeletion struct {
 	job   uint64
 	group string
 	epoch uint64
+	after uint64 // of snapshots from then on none holds it; 0 until a clean waited for older ones
 }
 
 type model struct {
@@ -136,6 +137,10 @@ func (m *model) random() {
 		m.mergeLayers()
 	case n < 77:
 		m.hold(g)
+		if m.r.IntN(3) > 0 { // a deletion in the same group or another, while it is held
+			m.deleteUsers(m.groups[m.r.IntN(len(m.groups))])
+			m.clean()
+		}
 	case n < 82:
 		m.releaseOne()
 	case n < 85:

@@ -67,7 +67,7 @@ func (m *model) deleteUsers(g *modelGroup) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.jobs = append(m.jobs, pendingDeletion{m.job, g.name, del.Epoch})
+	m.jobs = append(m.jobs, pendingDeletion{job: m.job, group: g.name, epoch: del.Epoch})
 	got := DryRunResult{Listed: int64(len(list)), Matched: sum.Matched, Unknown: distinct, Duplicate: sum.Duplicate + repeats, Rows: del.Rows}
 	if fmt.Sprint(got) != fmt.Sprint(want) || del.Late != 0 {
 		m.t.Errorf("deletion gave %+v, its dry run %+v", got, want)
@@ -168,6 +168,12 @@ func (m *model) clean() {
 			m.t.Errorf("a deletion of epoch %d, done %d, snapshot held %t of epoch %d", j.epoch, done, held, epoch)
 		}
 		if j.epoch > done {
+			if j.after == 0 {
+				j.after = cleaned.WaitsFor(ids[j.group])
+			}
+			if epoch >= j.after {
+				m.t.Errorf("a deletion waits for snapshots before epoch %d, and the oldest is of %d", j.after, epoch)
+			}
 			left = append(left, j)
 			continue
 		}
