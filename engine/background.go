@@ -11,6 +11,10 @@ import (
 // backgroundDelay is how long Finish waits before the next part of what no job waits for, so that jobs come first.
 const backgroundDelay = time.Millisecond
 
+// scrubRest is how long the background lets the file be after a scrub, in times of what that took: writers wait for a scrub,
+// which looks at the whole file, and where events trickle in there is something to scrub after each fold.
+const scrubRest = 20
+
 // background does a part of what no job waits for: it merges layers that imports made, takes what merges and imports
 // replaced out of the file, and gives the room back. A deletion ends it: see [Engine.stopBackground].
 func (e *Engine) background(ctx context.Context) (again time.Duration, err error) {
@@ -21,28 +25,24 @@ func (e *Engine) background(ctx context.Context) (again time.Duration, err error
 	e.mu.Unlock()
 	// A job that was released before stopBackground could end this is here; one that is released later ends it.
 	released, err := e.released(ctx)
-	more := false
 	if err == nil && len(released) == 0 {
-		more, err = e.tidy(ctx)
+		again, err = e.tidy(ctx)
 	}
 	if ctx.Err() != nil || len(released) > 0 {
 		return backgroundDelay, nil // what was begun is for Clean, which the job needs
 	}
-	if err != nil || !more {
-		return 0, err
-	}
-	return backgroundDelay, nil
+	return again, err
 }
 
-// tidy reports whether there is more to do.
-func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
-	again, err := e.sweep(ctx)
+// tidy returns when there is more to do; 0 if there isn't.
+func (e *Engine) tidy(ctx context.Context) (again time.Duration, err error) {
+	swept, err := e.sweep(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	more, err = e.store.MergeLayers(ctx)
+	more, err := e.store.MergeLayers(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	if replaced := e.takeReplaced(); more || replaced {
 		_, waitsFor, err := e.store.Clean(ctx)
@@ -50,20 +50,27 @@ func (e *Engine) tidy(ctx context.Context) (more bool, err error) {
 			e.setReplaced() // it is called again when a snapshot ends
 		}
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		e.unscrubbed = true
 	}
-	if more || again {
-		return true, nil
+	if more || swept {
+		return backgroundDelay, nil
 	}
 	if e.unscrubbed {
-		if _, err := e.store.Scrub(ctx); err != nil {
-			return false, err
+		if rest := time.Until(e.scrubAgain); rest > 0 {
+			return rest, nil
 		}
-		e.unscrubbed = false
+		began := time.Now()
+		if _, err := e.store.Scrub(ctx); err != nil {
+			return 0, err
+		}
+		e.unscrubbed, e.scrubAgain = false, time.Now().Add(scrubRest*time.Since(began))
 	}
-	return e.store.Trim(ctx)
+	if more, err = e.store.Trim(ctx); err != nil || !more {
+		return 0, err
+	}
+	return backgroundDelay, nil
 }
 
 // sweep lets the IDs that no row refers to leave the dictionaries of all groups. A group waits whose turn is being taken, or
@@ -99,6 +106,9 @@ func (e *Engine) sweepGroup(ctx context.Context, group string) (swept bool, err 
 		if j.Kind == KindDeletion && j.GroupARN == e.groupARN(group) && j.Status == StatusInProgress && !j.Released {
 			return false, nil
 		}
+	}
+	if err := e.store.EndImports(ctx, group); err != nil {
+		return false, err
 	}
 	err = e.store.Sweep(ctx, group)
 	if errors.Is(err, store.ErrNotFound) { // removed meanwhile

@@ -225,6 +225,9 @@ func (e *Engine) whenFolded(ctx context.Context, group string, fn func() error) 
 		return err
 	}
 	defer unlock()
+	if err := e.store.EndImports(ctx, group); err != nil {
+		return err
+	}
 	return fn()
 }
 

@@ -73,8 +73,9 @@ type Engine struct {
 	// started is set once Finish has run: the first one cleans what an earlier process left. Only Finish uses it.
 	started bool
 	// unscrubbed is set while what was replaced is out of the live pages and can still be read in the file. Only Finish uses
-	// it.
+	// it, and scrubAgain, which is when it may scrub next if no job waits for it.
 	unscrubbed bool
+	scrubAgain time.Time
 }
 
 // Open opens the store at path, and creates it unless opts.ReadOnly is set. Unfinished jobs go on at once. Errors:
@@ -105,6 +106,7 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	}
 	e.runner = jobs.NewRunner(jobDB{s}, worker{e}, opts.Logger)
 	e.committer, e.folder = newCommitter(e), newFolder(e)
+	e.turns.freed = e.folder.wake
 	// Jobs outlive the call that opened the engine: Close ends them.
 	if err := e.runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, errors.Join(fmt.Errorf("start jobs: %w", err), s.Close(ctx))

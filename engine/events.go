@@ -43,7 +43,8 @@ type PutRow struct {
 //
 // sessionID can be "". With userID "" the events are the session's only, and no scan returns them: they become a user's,
 // and so do later ones of the session, once an event comes with both. A session keeps its newest 1000 such events. A
-// deletion of the user deletes the session with everything in it.
+// deletion of the user deletes the session with everything in it; and a session is forgotten when a full import takes away
+// the last row that its user has in the group, as it does if the user's events were all there in bulk already.
 //
 // If the user is suppressed nothing is recorded. Errors: [ErrInvalid], which names the field that is wrong and never a
 // value, also for an unknown tracking ID; [ErrReadOnly], [ErrClosed].

@@ -16,8 +16,8 @@ const (
 	foldRetry = 5 * time.Second
 )
 
-// folder makes layers of the rows that were put. It leaves a group alone whose turn is being taken: that folds what it needs
-// itself, and wakes the folder at its end.
+// folder makes layers of the rows that were put. It leaves a group alone that somebody holds the lock of: when that ends it
+// wakes the folder.
 type folder struct {
 	e       *Engine
 	signal  chan struct{} // holds one signal at most
@@ -87,18 +87,17 @@ func (f *folder) foldGroups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range groups {
-		if err := f.e.foldNow(ctx, g); err != nil {
-			return err
-		}
+	var errs []error
+	for _, g := range groups { // one with damage doesn't keep the others from being seen
+		errs = append(errs, f.e.foldNow(ctx, g))
 	}
 	if len(groups) > 0 {
 		f.e.runner.Wake() // there may be layers to merge
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// foldNow is fold unless the group's turn is being taken, or the store is read-only.
+// foldNow is fold unless somebody holds the group's lock, or the store is read-only.
 func (e *Engine) foldNow(ctx context.Context, group string) error {
 	if e.folder == nil {
 		return nil
@@ -111,20 +110,24 @@ func (e *Engine) foldNow(ctx context.Context, group string) error {
 	return e.fold(ctx, group)
 }
 
-// fold makes layers of all rows that were put into a group so far. The caller holds the group's lock.
+// fold makes layers of all rows that were put into a group so far; not of those that are put meanwhile, which could go on for
+// ever. The caller holds the group's lock.
 func (e *Engine) fold(ctx context.Context, group string) error {
+	if err := e.store.EndImports(ctx, group); err != nil {
+		return err
+	}
 	for _, t := range []DatasetType{Users, Items, Interactions} {
+		last, err := e.store.LastPut(ctx, group, t)
 		var all store.FoldResult
-		for more := true; more; {
-			res, left, err := e.store.Fold(ctx, group, t)
-			if errors.Is(err, store.ErrNotFound) { // there is no such dataset, or not any more
-				break
+		for more := err == nil; more; {
+			var res store.FoldResult
+			if res, more, err = e.store.Fold(ctx, group, t); err == nil {
+				all.Add(res)
+				more = more && res.Last < last
 			}
-			if err != nil {
-				return err
-			}
-			all.Add(res)
-			more = left
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) { // there is no such dataset, or not any more
+			return err
 		}
 		if all.Replaced > 0 || all.Suppressed > 0 || all.Forgotten > 0 {
 			e.setReplaced()

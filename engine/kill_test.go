@@ -27,7 +27,7 @@ import (
 
 const (
 	victimEnv = "EXPUNGE_TEST_VICTIM" // path of the store; see runVictim
-	jobEnv    = "EXPUNGE_TEST_JOB"    // "delete" or "import", a space, the source; or "put", a space, a tracking ID
+	jobEnv    = "EXPUNGE_TEST_JOB"    // "delete" or "import", a space, the source; or "put" or "storm", a space, a tracking ID
 	killGroup = "bench"
 	killJob   = "the-job"
 )
@@ -52,6 +52,9 @@ func runVictim(path string) {
 	kind, source, _ := strings.Cut(os.Getenv(jobEnv), " ")
 	if kind == "put" {
 		putForever(ctx, e, source, say)
+	}
+	if kind == "storm" {
+		stormForever(ctx, e, source, say)
 	}
 	var job engine.Job
 	if kind == "delete" {

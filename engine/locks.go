@@ -10,6 +10,8 @@ import (
 type groupLocks struct {
 	mu    sync.Mutex
 	locks map[string]chan struct{} // guarded by mu; each holds one element while it is locked
+
+	freed func() // is called after each unlock: somebody may have passed over what was locked
 }
 
 func (l *groupLocks) of(group string) chan struct{} {
@@ -31,7 +33,7 @@ func (l *groupLocks) lock(ctx context.Context, group string) (unlock func(), err
 	lock := l.of(group)
 	select {
 	case lock <- struct{}{}:
-		return func() { <-lock }, nil
+		return l.unlocker(lock), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -41,8 +43,15 @@ func (l *groupLocks) tryLock(group string) (unlock func(), ok bool) {
 	lock := l.of(group)
 	select {
 	case lock <- struct{}{}:
-		return func() { <-lock }, true
+		return l.unlocker(lock), true
 	default:
 		return nil, false
+	}
+}
+
+func (l *groupLocks) unlocker(lock chan struct{}) func() {
+	return func() {
+		<-lock
+		l.freed()
 	}
 }

@@ -25,7 +25,6 @@ func (w worker) Turn(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
-	defer w.e.folder.wake()
 	defer unlock()
 	switch job.Kind {
 	case jobs.KindImport:

@@ -66,7 +66,7 @@ func TestFold(t *testing.T) {
 		t.Errorf("rows of the journal are seen: %v", got)
 	}
 	res := foldAll(t, s, "shop")
-	want := FoldResult{ImportResult: ImportResult{Read: 6, Added: 3, Replaced: 1, Duplicate: 3}}
+	want := FoldResult{ImportResult: ImportResult{Read: 6, Added: 3, Replaced: 1, Duplicate: 3}, Last: 2}
 	if res != want {
 		t.Errorf("fold gave %+v, want %+v", res, want)
 	}

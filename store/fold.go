@@ -14,6 +14,7 @@ type FoldResult struct {
 	Dropped int64 // such rows that went, the oldest of sessions with too many
 	// Forgotten are sessions that went because their user is suppressed.
 	Forgotten int64
+	Last      uint64 // number of the last entry; see [Store.LastPut]
 }
 
 // add adds the figures of another fold.
@@ -21,6 +22,7 @@ func (r *FoldResult) Add(o FoldResult) {
 	r.Read, r.Added, r.Replaced, r.Duplicate = r.Read+o.Read, r.Added+o.Added, r.Replaced+o.Replaced, r.Duplicate+o.Duplicate
 	r.Suppressed, r.Waiting, r.Dropped = r.Suppressed+o.Suppressed, r.Waiting+o.Waiting, r.Dropped+o.Dropped
 	r.Forgotten += o.Forgotten
+	r.Last = max(r.Last, o.Last)
 }
 
 // Fold makes an individual layer of the first entries of a dataset's journal, in one commit that removes these, and reports
@@ -49,7 +51,7 @@ func (s *Store) Fold(ctx context.Context, group string, t DatasetType) (res Fold
 	if err := f.run(ctx); err != nil {
 		return res, false, errors.Join(err, im.Abort(context.WithoutCancel(ctx)))
 	}
-	f.result.ImportResult = im.result
+	f.result.ImportResult, f.result.Last = im.result, f.last
 	return f.result, f.more, nil
 }
 

@@ -225,17 +225,30 @@ func (im *Import) Abort(ctx context.Context) error {
 	return err
 }
 
-// rollbackImports removes what imports in flight at a crash wrote.
-func (s *Store) rollbackImports(ctx context.Context) (int, error) {
+// EndImports removes what imports into a group wrote that could not be rolled back when they failed, as on a full disk: until
+// then they count as in flight, and nobody can be deleted from the group. It must have none that is.
+func (s *Store) EndImports(ctx context.Context, group string) error {
+	_, err := s.rollbackImports(ctx, func(rec importRecord) bool { return rec.Group == group && rec.Mode != modeMerge })
+	return err
+}
+
+// rollbackImports removes what those imports wrote that of says, and returns how many there were.
+func (s *Store) rollbackImports(ctx context.Context, of func(importRecord) bool) (n int, err error) {
 	var recs []importRecord
-	err := s.View(ctx, func(tx *Tx) (err error) {
+	err = s.View(ctx, func(tx *Tx) (err error) {
 		recs, err = tx.importRecords()
 		return err
 	})
-	for i := 0; err == nil && i < len(recs); i++ {
-		err = s.rollbackImport(ctx, recs[i])
+	for _, rec := range recs {
+		if err != nil || !of(rec) {
+			continue
+		}
+		if err = s.rollbackImport(ctx, rec); err == nil {
+			s.pins.unpin(rec.ID)
+			n++
+		}
 	}
-	return len(recs), err
+	return n, err
 }
 
 func (tx *Tx) importRecords() (recs []importRecord, err error) {

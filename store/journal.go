@@ -173,10 +173,15 @@ func (tx *Tx) Put(p *Put) (leftOut int, err error) {
 			return leftOut, err
 		}
 	}
-	number := uint64(1)
 	b := tx.b.Bucket(bucketJournal)
-	prefix := appendUint32s(nil, p.dataset.ID)
-	c := b.Cursor()
+	b.FillPercent = 0.9 // the next entry comes after this one
+	return leftOut, putSealed(b, journalKey(p.dataset.ID, tx.lastPut(p.dataset.ID)+1), p.encode())
+}
+
+// lastPut returns the number of the last entry of a dataset's journal, or 0 if there is none.
+func (tx *Tx) lastPut(dataset uint32) uint64 {
+	prefix := appendUint32s(nil, dataset)
+	c := tx.b.Bucket(bucketJournal).Cursor()
 	k, _ := c.Seek(prefixEnd(prefix))
 	if k == nil {
 		k, _ = c.Last()
@@ -184,10 +189,22 @@ func (tx *Tx) Put(p *Put) (leftOut int, err error) {
 		k, _ = c.Prev()
 	}
 	if bytes.HasPrefix(k, prefix) && len(k) == 12 {
-		number = uint64At(k[4:]) + 1
+		return uint64At(k[4:])
 	}
-	b.FillPercent = 0.9 // the next entry comes after this one
-	return leftOut, putSealed(b, journalKey(p.dataset.ID, number), p.encode())
+	return 0
+}
+
+// LastPut returns the number of the last entry of a dataset's journal, or 0 if there is none: what is put later has greater
+// ones until a fold has taken all. Errors: [ErrNotFound].
+func (s *Store) LastPut(ctx context.Context, group string, t DatasetType) (number uint64, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		d, err := tx.Dataset(group, t)
+		if err == nil {
+			number = tx.lastPut(d.ID)
+		}
+		return err
+	})
+	return number, err
 }
 
 // leaveOut returns p without the rows of suppressed users. If they came with a session, its anonymous rows are theirs too:

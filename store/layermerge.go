@@ -94,16 +94,7 @@ func (s *Store) mergeDataset(ctx context.Context, d Dataset) (merged bool, err e
 // rollbackMerges removes what a merge left that could not be rolled back when it ended. The caller holds cleaner.mu, so no
 // merge is in flight.
 func (s *Store) rollbackMerges(ctx context.Context) error {
-	var recs []importRecord
-	err := s.View(ctx, func(tx *Tx) (err error) {
-		recs, err = tx.importRecords()
-		return err
-	})
-	for _, rec := range recs {
-		if err == nil && rec.Mode == modeMerge {
-			err = s.rollbackImport(ctx, rec)
-		}
-	}
+	_, err := s.rollbackImports(ctx, func(rec importRecord) bool { return rec.Mode == modeMerge })
 	return err
 }
 

@@ -101,14 +101,18 @@ func (m *model) fold(g *modelGroup) {
 	m.op = "fold"
 	for _, typ := range []DatasetType{Users, Items, Interactions} {
 		for more := true; more; {
+			last, err := m.s.LastPut(context.Background(), g.name, typ)
+			if err != nil {
+				m.t.Fatal(err)
+			}
 			var got FoldResult
-			var err error
 			if got, more, err = m.s.Fold(context.Background(), g.name, typ); err != nil {
 				m.t.Fatal(err)
 			}
 			n := len(g.waiting[typ]) - m.journaled(g, typ)
 			want := m.applyFold(g, typ, g.waiting[typ][:n])
 			g.waiting[typ] = g.waiting[typ][n:]
+			want.Last = last - uint64(len(g.waiting[typ])) // 0 if there was nothing
 			if got != want {
 				m.t.Errorf("a fold of %d entries of %s: %+v, want %+v", n, typ, got, want)
 			}

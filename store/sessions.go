@@ -199,7 +199,8 @@ func (s *Store) purgeSessions(ctx context.Context) error {
 }
 
 // sessionsToPurge returns the keys of chunks with sessions of users who leave, from a key on and as many as fit a
-// transaction, and the key to go on from.
+// transaction, and the key to go on from. It looks at some tens of megabytes at most: a scrub, and who comes after it, waits
+// for readers.
 func (tx *Tx) sessionsToPurge(from []byte) (found [][]byte, next []byte, err error) {
 	c := tx.b.Bucket(bucketSessions).Cursor()
 	k, v := c.Seek(from)
@@ -210,10 +211,12 @@ func (tx *Tx) sessionsToPurge(from []byte) (found [][]byte, next []byte, err err
 	if err != nil || len(gone) == 0 {
 		return nil, nil, err
 	}
-	for size := 0; k != nil; k, v = c.Next() {
-		if size > tx.s.limits.stageBytes {
+	size, looked := 0, 0
+	for ; k != nil; k, v = c.Next() {
+		if size > tx.s.limits.stageBytes || looked > 16*tx.s.limits.stageBytes {
 			return found, bytes.Clone(k), nil
 		}
+		looked += len(v)
 		chunk, err := readSessions(k, v)
 		if err != nil {
 			return nil, nil, err

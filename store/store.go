@@ -230,7 +230,7 @@ func (s *Store) recover(ctx context.Context) error {
 	if err := removeSpillFiles(s.path); err != nil {
 		return err
 	}
-	rolledBack, err := s.rollbackImports(ctx)
+	rolledBack, err := s.rollbackImports(ctx, func(importRecord) bool { return true })
 	if err != nil {
 		return err
 	}
