@@ -97,10 +97,10 @@ func TestFaults(t *testing.T) {
 		t.Run(op.name, func(t *testing.T) {
 			counts := op.measure(t, inject)
 			for _, kind := range []struct {
-				name       string
-				calls      []uint32
-				errno      syscall.Errno
-				lasting    bool
+				name             string
+				calls            []uint32
+				errno            syscall.Errno
+				lasting          bool
 				short, long, all int // points
 			}{
 				{"an I/O error at one write, sync or punch", changingCalls, syscall.EIO, false, 2, 40, math.MaxInt},

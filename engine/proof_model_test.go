@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -241,7 +240,7 @@ func (r *proofRun) compareSuppressed() {
 // TestProofModel does random things to an engine, and compares its ledger, its suppressed users and its searches with a model.
 func TestProofModel(t *testing.T) {
 	runs := uint64(4)
-	if os.Getenv("EXPUNGE_TEST_LONG") == "1" {
+	if longKills() {
 		runs = 30
 	}
 	for seed := range runs {
