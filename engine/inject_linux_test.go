@@ -51,6 +51,9 @@ func inOwnProcess(t *testing.T) bool {
 	if longKills() {
 		timeout = "15m"
 	}
+	if everyPoint() {
+		timeout = "1h"
+	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout="+timeout)
 	cmd.Env = append(os.Environ(), faultsEnv+"=1")
 	out, err := cmd.CombinedOutput()
@@ -98,17 +101,20 @@ func TestFaults(t *testing.T) {
 				calls      []uint32
 				errno      syscall.Errno
 				lasting    bool
-				short, all int // points
+				short, long, all int // points
 			}{
-				{"an I/O error at one write, sync or punch", changingCalls, syscall.EIO, false, 2, math.MaxInt},
-				{"a full disk from a write or punch on", slices.Concat(writeCalls, punchCalls), syscall.ENOSPC, true, 1, 30},
-				{"an I/O error from a write, sync or punch on", changingCalls, syscall.EIO, true, 1, 30},
-				{"an I/O error at one read", readCalls, syscall.EIO, false, 1, 30},
+				{"an I/O error at one write, sync or punch", changingCalls, syscall.EIO, false, 2, 40, math.MaxInt},
+				{"a full disk from a write or punch on", slices.Concat(writeCalls, punchCalls), syscall.ENOSPC, true, 1, 10, 30},
+				{"an I/O error from a write, sync or punch on", changingCalls, syscall.EIO, true, 1, 10, 30},
+				{"an I/O error at one read", readCalls, syscall.EIO, false, 1, 10, 30},
 			} {
 				f := &faults{t: t, op: op, inject: inject, calls: kind.calls, errno: kind.errno, lasting: kind.lasting, ended: make(map[engine.JobStatus]int)}
 				n, most, hit := counts.of(kind.calls), kind.short, 0
-				if longKills() {
+				switch {
+				case everyPoint():
 					most = kind.all
+				case longKills():
+					most = kind.long
 				}
 				for _, at := range points(n, most, 1) {
 					if f.point(at) {
@@ -207,7 +213,10 @@ func TestKillAtCalls(t *testing.T) {
 	files := prepareFaults(t)
 	most := 2
 	if longKills() {
-		most = 40
+		most = 20
+	}
+	if everyPoint() {
+		most = math.MaxInt
 	}
 	for i, op := range faultOps(files) {
 		t.Run(op.name, func(t *testing.T) {

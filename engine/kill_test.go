@@ -345,7 +345,10 @@ func killConfig() bench.Config {
 	return bench.Config{Users: 5_000, Items: 1000, Interactions: 54_000}
 }
 
-func longKills() bool { return os.Getenv("EXPUNGE_TEST_LONG") == "1" }
+func longKills() bool { return os.Getenv("EXPUNGE_TEST_LONG") != "" }
+
+// everyPoint asks for loops that take longer than a change can wait for.
+func everyPoint() bool { return os.Getenv("EXPUNGE_TEST_LONG") == "all" }
 
 // prepareKill makes the store that is copied for each kill, and a file of interactions to import into it.
 func prepareKill(t *testing.T, codec engine.Codec) (store, later string) {
@@ -364,8 +367,11 @@ func prepareKill(t *testing.T, codec engine.Codec) (store, later string) {
 }
 
 func kills() int {
-	if longKills() {
+	switch {
+	case everyPoint():
 		return 50
+	case longKills():
+		return 15
 	}
 	return 3
 }

@@ -26,6 +26,13 @@ func smallFile(t testing.TB, codec Codec) (data []byte, want, before []string) {
 	mustPut(t, s, Interactions, "a session of eve", false, row{"eve", mark + "i00000000001", "view", nil, 1})
 	foldAll(t, s, "shop")
 	mustPut(t, s, Users, "", false, row{"eve", 5, nil})
+	err := s.Update(t.Context(), func(tx *Tx) error {
+		_, err := tx.CreateEventTracker(EventTracker{Name: "clicks", TrackingID: "0123456789abcdef", Group: "shop"})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	sn, err := s.Snapshot(t.Context(), "shop")
 	if err != nil {
 		t.Fatal(err)
