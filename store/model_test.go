@@ -292,6 +292,7 @@ func (m *model) reopen() {
 		m.t.Errorf("reading changed the file: %v", err)
 	}
 	m.s = openQuick(m.t, m.s.path, m.opts, m.limits)
+	m.forget()
 }
 
 // kill ends the store as a killed process would, and opens it again.
@@ -304,6 +305,15 @@ func (m *model) kill() {
 		m.t.Fatal(err)
 	}
 	m.s = openQuick(m.t, m.s.path, m.opts, m.limits)
+	m.forget()
+}
+
+// forget is for what the store knew in memory: a snapshot taken before the first clean of a new process, which may replace
+// blocks that it reads, holds them.
+func (m *model) forget() {
+	for i := range m.jobs {
+		m.jobs[i].after = 0
+	}
 }
 
 // atRest checks that a closed store's free pages read as zeros, and that nothing else is in it than the model's rows.
