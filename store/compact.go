@@ -455,15 +455,14 @@ func (tx *Tx) reclaim(oldest leaseEpochs, from []byte, look int) (n int, next []
 	return len(keys), next, nil
 }
 
-// retiredOf returns the group of a retired block. Earlier versions didn't write it: their entries are of a process that
-// has ended, so no snapshot holds them, and 0 is no group's ID.
+// retiredOf returns the group of a retired block.
 func retiredOf(k, sealed []byte) (group uint32, err error) {
 	const what = "list of retired blocks"
 	v, err := unseal(what, k, sealed)
-	switch {
-	case err != nil || len(v) == 0:
+	if err != nil {
 		return 0, err
-	case len(v) != 4:
+	}
+	if len(v) != 4 {
 		return 0, &CorruptError{What: what, Problem: "can't be read"}
 	}
 	return uint32At(v, 0), nil

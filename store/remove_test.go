@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"testing"
-	"time"
 )
 
 // removeDataset removes a dataset and what only it needs.
@@ -107,97 +106,5 @@ func TestRemoveGroup(t *testing.T) {
 	}
 	if bytes.Contains(data, []byte(mark)) {
 		t.Error("the file still holds IDs of the group")
-	}
-}
-
-// TestRetiredByEarlierVersion opens a file whose retired blocks don't say which group they are of.
-func TestRetiredByEarlierVersion(t *testing.T) {
-	s := testStore(t, Options{BlockRows: 9})
-	createGroup(t, s, "shop")
-	users, _, _ := oneOfEach()
-	importRows(t, s, "shop", Users, ImportFull, users)
-	sn, err := s.Snapshot(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	deleteUsers(t, s, "shop", 1, users[0][0].(string))
-	if _, err := s.Clean(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	retired := func(s *Store) (keys [][]byte) {
-		err := s.View(t.Context(), func(tx *Tx) error {
-			return tx.b.Bucket(bucketRetired).ForEach(func(k, _ []byte) error {
-				keys = append(keys, bytes.Clone(k))
-				return nil
-			})
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return keys
-	}
-	keys := retired(s)
-	err = s.Update(t.Context(), func(tx *Tx) error {
-		for _, k := range keys {
-			if err := putSealed(tx.b.Bucket(bucketRetired), k, nil); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil || len(keys) == 0 {
-		t.Fatal(len(keys), err)
-	}
-	sn.Release()
-	if err := s.closeFiles(); err != nil { // as a killed process
-		t.Fatal(err)
-	}
-	s = reopen(t, s.path, Options{})
-	mustCheck(t, s)
-	if left := retired(s); len(left) > 0 {
-		t.Errorf("%d retired blocks are left", len(left))
-	}
-}
-
-// TestRemoveInUse looks at what keeps a dataset and a group from being removed.
-func TestRemoveInUse(t *testing.T) {
-	s := testStore(t, Options{})
-	createGroup(t, s, "shop")
-	im, err := s.BeginImport(t.Context(), "shop", Users, ImportFull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tracker := EventTracker{Name: "clicks", TrackingID: "0123456789", Group: "shop"}
-	err = s.Update(t.Context(), func(tx *Tx) error {
-		if _, err := tx.CreateEventTracker(tracker); err != nil {
-			return err
-		}
-		second := tracker
-		second.Name, second.TrackingID = "other", "abcdefgh"
-		if _, err := tx.CreateEventTracker(second); !errors.Is(err, ErrInUse) {
-			t.Errorf("a second event tracker: %v", err)
-		}
-		for _, typ := range []DatasetType{Users, Interactions} {
-			if err := tx.DeleteDataset("shop", typ); !errors.Is(err, ErrInUse) {
-				t.Errorf("removing %s: %v", typ, err)
-			}
-		}
-		if err := tx.DeleteDataset("shop", Items); err != nil {
-			return err
-		}
-		if _, err := tx.UpdateDataset("shop", Users, "shop-USERS", time.Now()); !errors.Is(err, ErrInUse) {
-			t.Errorf("an update during an import: %v", err)
-		}
-		if err := tx.DeleteEventTracker(tracker.ID()); err != nil {
-			return err
-		}
-		return tx.DeleteDataset("shop", Interactions)
-	})
-	if err := errors.Join(err, im.Abort(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	err = s.Update(t.Context(), func(tx *Tx) error { return tx.DeleteDataset("shop", Users) })
-	if err != nil {
-		t.Fatal(err)
 	}
 }
