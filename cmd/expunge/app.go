@@ -52,10 +52,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	noticed := context.AfterFunc(ctx, func() {
+	said := make(chan struct{})
+	notice := context.AfterFunc(ctx, func() {
+		defer close(said)
 		a.status.printf("expunge: stopping; a second signal ends the process at once\n")
 	})
-	defer noticed()
+	defer func() {
+		if !notice() { // it was said, or is being said: stderr is the caller's again when this returns
+			<-said
+		}
+	}()
 	cmd, err := root.ExecuteContextC(ctx)
 	a.status.clear()
 	if err == nil {
