@@ -74,15 +74,36 @@ func (tx *Tx) putBlock(key []byte, e *encodedBlock) error {
 	return putSealed(tx.b.Bucket(bucketFences), key, f.encode())
 }
 
+// storedBlock returns the sealed index and the data of a block, aliasing the transaction's memory.
+func (tx *Tx) storedBlock(id uint64) (index, data []byte, err error) {
+	b := tx.cursor(bucketBlocks).Bucket().Bucket(uint64Key(id))
+	if b == nil {
+		return nil, nil, &CorruptError{What: blockName(id), Problem: "is missing"}
+	}
+	c := b.Cursor()
+	k, data := c.First()
+	if !bytes.Equal(k, keyData) {
+		return nil, nil, &CorruptError{What: blockName(id), Problem: "has no data"}
+	}
+	if k, index = c.Next(); !bytes.Equal(k, keyIndex) {
+		return nil, nil, &CorruptError{What: blockName(id), Problem: "has no index"}
+	}
+	return index, data, nil
+}
+
 // readIndex returns a copy of the index of a block.
 func (tx *Tx) readIndex(id uint64) (*rowIndex, error) {
-	b := tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id))
-	if b == nil {
-		return nil, &CorruptError{What: blockName(id), Problem: "is missing"}
-	}
-	v, err := unseal("index of "+blockName(id), indexSeal(id), b.Get(keyIndex))
+	sealed, _, err := tx.storedBlock(id)
 	if err != nil {
 		return nil, err
+	}
+	return openIndex(id, sealed)
+}
+
+func openIndex(id uint64, sealed []byte) (*rowIndex, error) {
+	v, problem := checkSeal(indexSeal(id), sealed)
+	if problem != "" {
+		return nil, &CorruptError{What: "index of " + blockName(id), Problem: problem}
 	}
 	x, ok := decodeRowIndex(v)
 	if !ok {
@@ -93,11 +114,11 @@ func (tx *Tx) readIndex(id uint64) (*rowIndex, error) {
 
 // readData returns the rows of a block, aliasing the transaction's memory.
 func (tx *Tx) readData(id uint64, layout *rowLayout, x *rowIndex) (*pagedRows, error) {
-	b := tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id))
-	if b == nil {
-		return nil, &CorruptError{What: blockName(id), Problem: "is missing"}
+	_, data, err := tx.storedBlock(id)
+	if err != nil {
+		return nil, err
 	}
-	return parsePages(id, b.Get(keyData), layout, x)
+	return parsePages(id, data, layout, x)
 }
 
 // dropBlock removes a block. Its fence is the caller's.
@@ -116,9 +137,13 @@ func (tx *Tx) retire(group uint32, epoch, id uint64) error {
 
 // tombstone returns the dead rows of the block under a fence key, or nil.
 func (tx *Tx) tombstone(key []byte) (*roaring.Bitmap, error) {
+	sealed := tx.get(bucketTombs, key)
+	if sealed == nil {
+		return nil, nil
+	}
 	what := fmt.Sprintf("tombstone of dataset %d, layer %d", uint32At(key, 0), uint32At(key, 1))
-	v, err := getSealed(tx.b.Bucket(bucketTombs), what, key)
-	if err != nil || v == nil {
+	v, err := unseal(what, key, sealed)
+	if err != nil {
 		return nil, err
 	}
 	bm, ok := decodeBitmap(v)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -51,34 +50,51 @@ func (s *Store) hashID(id []byte) uint64 { return xxh3.HashSeed(id, s.info.Seed)
 
 // dictState is what a dictionary's readers have to know.
 type dictState struct {
-	Next uint32 `json:"next"` // the first ordinal never given
-	// Staged are the ranges that an import in flight has taken: nobody else may see them.
-	Staged []ordinalRange `json:"staged,omitempty"`
+	Next uint32 // the first ordinal never given
 	// Sorted are the most ordinals that one import gave, in the order of hashes: see [layerWriter].
-	Sorted ordinalRange `json:"sorted,omitzero"`
+	Sorted ordinalRange
+	// Staged are the ranges that an import in flight has taken: nobody else may see them.
+	Staged []ordinalRange
 }
 
 type ordinalRange struct {
-	Import uint32 `json:"import"`
-	From   uint32 `json:"from"`
-	To     uint32 `json:"to"` // exclusive
+	Import uint32
+	From   uint32
+	To     uint32 // exclusive
+}
+
+const ordinalRangeSize = 12
+
+func (r ordinalRange) append(b []byte) []byte { return appendUint32s(b, r.Import, r.From, r.To) }
+
+func ordinalRangeAt(b []byte) ordinalRange {
+	return ordinalRange{Import: uint32At(b, 0), From: uint32At(b, 1), To: uint32At(b, 2)}
 }
 
 func (tx *Tx) dictState(d dictID) (st dictState, err error) {
-	v, err := getSealed(tx.b.Bucket(bucketDicts), d.String(), d.prefix())
-	if err != nil || v == nil {
-		return st, err
+	key := d.prefix()
+	sealed := tx.get(bucketDicts, key)
+	if sealed == nil {
+		return st, nil
 	}
-	if err := json.Unmarshal(v, &st); err != nil {
-		return st, &CorruptError{What: d.String(), Problem: "can't be read", Err: err}
+	v, problem := checkSeal(key, sealed)
+	if problem == "" && (len(v) < 4+ordinalRangeSize || len(v)%ordinalRangeSize != 4) {
+		problem = "has the wrong length"
+	}
+	if problem != "" {
+		return st, &CorruptError{What: d.String(), Problem: problem}
+	}
+	st.Next, st.Sorted = uint32At(v, 0), ordinalRangeAt(v[4:])
+	for v = v[4+ordinalRangeSize:]; len(v) > 0; v = v[ordinalRangeSize:] {
+		st.Staged = append(st.Staged, ordinalRangeAt(v))
 	}
 	return st, nil
 }
 
 func (tx *Tx) putDictState(d dictID, st dictState) error {
-	v, err := json.Marshal(st)
-	if err != nil {
-		return err
+	v := st.Sorted.append(appendUint32s(nil, st.Next))
+	for _, r := range st.Staged {
+		v = r.append(v)
 	}
 	return putSealed(tx.b.Bucket(bucketDicts), d.prefix(), v)
 }
@@ -122,29 +138,26 @@ func (v *dictView) visible(ordinal uint32) bool {
 	return true
 }
 
-// lookup finds ordinals of IDs and IDs of ordinals. It keeps the chunk that it read last, so asking in the order of
+// lookup finds ordinals of IDs and IDs of ordinals. It keeps the chunks that it read last, so asking in the order of
 // hashes, or of ordinals, reads each chunk once. It belongs to one transaction.
 type lookup struct {
 	tx   *Tx
 	view *dictView
 
-	forward           *bolt.Cursor
 	chunk             []byte // forward entries of hashes [chunkLow, chunkHigh)
 	chunkLow, chunkUp uint64
 
-	reverse    reverseChunk
-	reverseNum uint32
-	reverseOK  bool
+	reverse partReader
 }
 
 func (tx *Tx) lookup(v *dictView) *lookup {
-	return &lookup{tx: tx, view: v, forward: tx.b.Bucket(bucketForward).Cursor()}
+	return &lookup{tx: tx, view: v}
 }
 
 // ordinal returns the visible ordinal of id, whose hash is given.
 func (l *lookup) ordinal(hash uint64, id []byte) (uint32, bool, error) {
 	if l.chunk == nil || hash < l.chunkLow || hash >= l.chunkUp {
-		c, err := readForward(l.forward, l.view.id, hash)
+		c, err := readForward(l.tx.cursor(bucketForward), l.view.id, hash)
 		if err != nil {
 			return 0, false, err
 		}
@@ -173,15 +186,11 @@ func (l *lookup) ordinal(hash uint64, id []byte) (uint32, bool, error) {
 
 // id returns the ID of an ordinal, aliasing the transaction's memory, or nil if the dictionary has none.
 func (l *lookup) id(ordinal uint32) ([]byte, error) {
-	num := ordinal / reverseSlots
-	if !l.reverseOK || l.reverseNum != num {
-		c, err := l.tx.readReverse(l.view.id, num)
-		if err != nil {
-			return nil, err
-		}
-		l.reverse, l.reverseNum, l.reverseOK = c, num, true
+	id, problem := l.reverse.id(l.tx, l.view.id, ordinal)
+	if problem != "" {
+		return nil, &CorruptError{What: l.view.id.String(), Problem: problem}
 	}
-	return l.reverse.id(int(ordinal % reverseSlots)), nil
+	return id, nil
 }
 
 // forwardChunk holds the forward entries of a range of hashes, sorted by (hash, ordinal).
@@ -216,12 +225,12 @@ func readForward(c *bolt.Cursor, d dictID, hash uint64) (forwardChunk, error) {
 		fc.key = appendHash(prefix, 0)
 		return fc, nil
 	}
-	entries, err := unseal(d.String(), k, v)
-	if err != nil {
-		return fc, err
+	entries, problem := checkSeal(k, v)
+	if problem == "" && len(entries)%entrySize != 0 {
+		problem = "a hash range has the wrong length"
 	}
-	if len(entries)%entrySize != 0 {
-		return fc, &CorruptError{What: d.String(), Problem: "a hash range has the wrong length"}
+	if problem != "" {
+		return fc, &CorruptError{What: d.String(), Problem: problem}
 	}
 	fc.key, fc.low, fc.entries = slices.Clone(k), hashAt(k[len(prefix):]), entries
 	return fc, nil
@@ -251,117 +260,6 @@ func appendHash(b []byte, hash uint64) []byte {
 
 func hashAt(b []byte) uint64 {
 	return uint64(b[0])<<32 | uint64(b[1])<<24 | uint64(b[2])<<16 | uint64(b[3])<<8 | uint64(b[4])
-}
-
-// reverseSlots is how many ordinals share a reverse chunk.
-const reverseSlots = 512
-
-// reverseChunk holds the IDs of reverseSlots ordinals side by side; one that isn't there is empty.
-type reverseChunk struct {
-	same uint32   // the length of every ID, if that is one
-	ends []uint32 // else where each ends
-	heap []byte
-}
-
-// slots returns how many ordinals the chunk has room for.
-func (c *reverseChunk) slots() int {
-	if c.same > 0 {
-		return len(c.heap) / int(c.same)
-	}
-	return len(c.ends)
-}
-
-func (c *reverseChunk) id(slot int) []byte {
-	if slot >= c.slots() {
-		return nil
-	}
-	if n := int(c.same); n > 0 {
-		return c.heap[slot*n : (slot+1)*n : (slot+1)*n]
-	}
-	start := uint32(0)
-	if slot > 0 {
-		start = c.ends[slot-1]
-	}
-	if start == c.ends[slot] {
-		return nil
-	}
-	return c.heap[start:c.ends[slot]:c.ends[slot]]
-}
-
-// append adds the ID of the next slot to a chunk that was not decoded; an empty one stands for an ordinal that isn't there.
-func (c *reverseChunk) append(id []byte) {
-	c.heap = append(c.heap, id...)
-	c.ends = append(c.ends, uint32(len(c.heap)))
-}
-
-// encode writes the number of slots, the length that all IDs have or 0, and then the lengths if they differ and the IDs.
-func (c *reverseChunk) encode() []byte {
-	same := uint32(0)
-	prev := uint32(0)
-	for i, end := range c.ends {
-		if n := end - prev; i == 0 {
-			same = n
-		} else if n != same {
-			same = 0
-		}
-		prev = end
-		if same == 0 {
-			break
-		}
-	}
-	b := make([]byte, 0, 4+2*len(c.ends)+len(c.heap)+sealSize)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.ends)))
-	b = binary.LittleEndian.AppendUint16(b, uint16(same))
-	if same == 0 {
-		prev = 0
-		for _, end := range c.ends {
-			b = binary.LittleEndian.AppendUint16(b, uint16(end-prev))
-			prev = end
-		}
-	}
-	return append(b, c.heap...)
-}
-
-// decodeReverse returns a chunk whose heap aliases v.
-func decodeReverse(v []byte) (c reverseChunk, ok bool) {
-	if len(v) < 4 {
-		return c, false
-	}
-	n, same := int(binary.LittleEndian.Uint16(v)), uint32(binary.LittleEndian.Uint16(v[2:]))
-	if v = v[4:]; n > reverseSlots {
-		return c, false
-	}
-	if same > 0 {
-		c.same, c.heap = same, v
-		return c, len(v) == n*int(same)
-	}
-	if len(v) < 2*n {
-		return c, false
-	}
-	c.ends = make([]uint32, n)
-	end := uint32(0)
-	for i := range c.ends {
-		end += uint32(binary.LittleEndian.Uint16(v[2*i:]))
-		c.ends[i] = end
-	}
-	c.heap = v[2*n:]
-	return c, len(c.heap) == int(end)
-}
-
-func reverseKey(d dictID, num uint32) []byte { return binary.BigEndian.AppendUint32(d.prefix(), num) }
-
-// readReverse returns a chunk that aliases the transaction's memory; one that isn't there is empty.
-func (tx *Tx) readReverse(d dictID, num uint32) (reverseChunk, error) {
-	key := reverseKey(d, num)
-	v, err := getSealed(tx.b.Bucket(bucketReverse), d.String(), key)
-	if err != nil || v == nil {
-		return reverseChunk{}, err
-	}
-	c, ok := decodeReverse(v)
-	if !ok {
-		return c, &CorruptError{What: d.String(), Problem: "a chunk of IDs can't be read"}
-	}
-	return c, nil
 }
 
 // ordinalAt returns the ordinal of the forward entry at the beginning of b.

@@ -23,7 +23,7 @@ func TestReverseChunk(t *testing.T) {
 		for _, id := range ids {
 			c.append(id)
 		}
-		got, ok := decodeReverse(c.encode())
+		got, ok := decodeReverse(c.encode(nil))
 		if !ok || got.slots() != len(ids) {
 			t.Fatalf("decoded %t with %d slots, want %d", ok, got.slots(), len(ids))
 		}
@@ -44,8 +44,8 @@ func FuzzDecodeReverse(f *testing.F) {
 		same.append([]byte{byte(i), 1})
 		mixed.append(bytes.Repeat([]byte{'x'}, i))
 	}
-	f.Add(same.encode())
-	f.Add(mixed.encode())
+	f.Add(same.encode(nil))
+	f.Add(mixed.encode(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, ok := decodeReverse(b)
 		if !ok {

@@ -113,7 +113,8 @@ func (tx *Tx) addReverse(d dictID, first uint32, ids *packedIDs) error {
 		for ; slot < reverseSlots && i < ids.len(); slot, i = slot+1, i+1 {
 			c.append(ids.at(i))
 		}
-		if err := putSealed(b, reverseKey(d, num), c.encode()); err != nil {
+		key := reverseKey(d, num)
+		if err := putSealed(b, key, c.encode(key)); err != nil {
 			return err
 		}
 	}
@@ -208,10 +209,11 @@ func (tx *Tx) removeIDs(d dictID, ords *roaring.Bitmap) (*roaring.Bitmap, error)
 		if c.slots() == 0 {
 			continue
 		}
+		key := reverseKey(d, num)
 		if !left {
-			err = rev.Delete(reverseKey(d, num))
+			err = rev.Delete(key)
 		} else {
-			err = putSealed(rev, reverseKey(d, num), kept.encode())
+			err = putSealed(rev, key, kept.encode(key))
 		}
 		if err != nil {
 			return nil, err

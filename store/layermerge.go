@@ -283,7 +283,7 @@ type layerCursor struct {
 func (c *layerCursor) load(ctx context.Context) error {
 	c.free()
 	for c.rows == nil && len(c.refs) > 0 {
-		d, err := c.sn.readBlock(ctx, c.view, c.refs[0], nil)
+		d, err := c.sn.readBlock(ctx, c.view, c.refs[0])
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // formatVersion changes whenever a file written by this version can't be read by the last one, or the reverse.
-const formatVersion = 5
+const formatVersion = 6
 
 var (
 	bucketMeta       = []byte("meta")
@@ -53,15 +53,24 @@ func seal(key, value []byte) []byte {
 
 // unseal checks a sealed value and returns it without its checksum, aliasing it. what names the thing in the error.
 func unseal(what string, key, sealed []byte) ([]byte, error) {
-	if len(sealed) < sealSize {
-		return nil, &CorruptError{What: what, Problem: "value is too short"}
-	}
-	value := sealed[:len(sealed)-sealSize]
-	crc := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
-	if crc != binary.LittleEndian.Uint32(sealed[len(value):]) {
-		return nil, &CorruptError{What: what, Problem: "checksum differs"}
+	value, problem := checkSeal(key, sealed)
+	if problem != "" {
+		return nil, &CorruptError{What: what, Problem: problem}
 	}
 	return value, nil
+}
+
+// checkSeal is [unseal] for those who make the thing's name only when they need it. It returns what is wrong, or "".
+func checkSeal(key, sealed []byte) (value []byte, problem string) {
+	if len(sealed) < sealSize {
+		return nil, "value is too short"
+	}
+	value = sealed[:len(sealed)-sealSize]
+	crc := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	if crc != binary.LittleEndian.Uint32(sealed[len(value):]) {
+		return nil, "checksum differs"
+	}
+	return value, ""
 }
 
 // putSealed seals value and stores it under key.
@@ -118,13 +127,12 @@ func decodeFence(key, sealed []byte) (fence, error) {
 	if len(key) != 16 {
 		return fence{}, &CorruptError{What: "fence", Problem: "key has the wrong length"}
 	}
-	what := fmt.Sprintf("fence of dataset %d, layer %d", uint32At(key, 0), uint32At(key, 1))
-	v, err := unseal(what, key, sealed)
-	if err != nil {
-		return fence{}, err
+	v, problem := checkSeal(key, sealed)
+	if problem == "" && len(v) != 20 {
+		problem = "value has the wrong length"
 	}
-	if len(v) != 20 {
-		return fence{}, &CorruptError{What: what, Problem: "value has the wrong length"}
+	if problem != "" {
+		return fence{}, &CorruptError{What: fmt.Sprintf("fence of dataset %d, layer %d", uint32At(key, 0), uint32At(key, 1)), Problem: problem}
 	}
 	return fence{
 		Block:    binary.BigEndian.Uint64(v),

@@ -56,35 +56,44 @@ type pagedRows struct {
 
 // parsePages reads the directory of a block. Pages are checked when they are read.
 func parsePages(id uint64, v []byte, layout *rowLayout, x *rowIndex) (*pagedRows, error) {
+	p := new(pagedRows)
+	if err := p.parse(id, v, layout, x.rows()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// parse is parsePages into p, whose memory it uses again. After an error p is not to be read.
+func (p *pagedRows) parse(id uint64, v []byte, layout *rowLayout, blockRows uint32) error {
 	damaged := func(problem string) error { return &CorruptError{What: blockName(id), Problem: problem} }
 	if len(v) < 4+sealSize {
-		return nil, damaged("is cut off")
+		return damaged("is cut off")
 	}
 	n := uint64(binary.LittleEndian.Uint32(v[len(v)-sealSize-4:]))
 	size := n*pageEntrySize + 4 + sealSize
 	if size > uint64(len(v)) {
-		return nil, damaged("has an impossible directory")
+		return damaged("has an impossible directory")
 	}
 	v, sealed := v[:len(v)-int(size)], v[len(v)-int(size):]
-	dir, err := unseal(blockName(id), dataSeal(id), sealed)
-	if err != nil {
-		return nil, err
+	dir, problem := checkSeal(dataSeal(id), sealed)
+	if problem != "" {
+		return damaged(problem)
 	}
-	p := &pagedRows{id: id, layout: layout, data: v, pages: make([]pageEntry, n), starts: make([]uint32, n+1), ends: make([]int, n), at: -1}
+	p.id, p.layout, p.data, p.at = id, layout, v, -1
+	p.pages, p.starts, p.ends = p.pages[:0], append(p.starts[:0], 0), p.ends[:0]
 	end, rows := uint64(0), uint64(0)
-	for i := range p.pages {
-		e := dir[i*pageEntrySize:]
-		p.pages[i] = pageEntry{binary.LittleEndian.Uint32(e), binary.LittleEndian.Uint32(e[4:]), binary.LittleEndian.Uint32(e[8:])}
-		end, rows = end+uint64(p.pages[i].size), rows+uint64(p.pages[i].rows)
-		if end > uint64(len(v)) || rows > uint64(x.rows()) || p.pages[i].rows == 0 {
-			return nil, damaged("has pages that don't fit it")
+	for dir = dir[:len(dir)-4]; len(dir) > 0; dir = dir[pageEntrySize:] {
+		e := pageEntry{binary.LittleEndian.Uint32(dir), binary.LittleEndian.Uint32(dir[4:]), binary.LittleEndian.Uint32(dir[8:])}
+		end, rows = end+uint64(e.size), rows+uint64(e.rows)
+		if end > uint64(len(v)) || rows > uint64(blockRows) || e.rows == 0 {
+			return damaged("has pages that don't fit it")
 		}
-		p.ends[i], p.starts[i+1] = int(end), uint32(rows)
+		p.pages, p.starts, p.ends = append(p.pages, e), append(p.starts, uint32(rows)), append(p.ends, int(end))
 	}
-	if end != uint64(len(v)) || rows != uint64(x.rows()) {
-		return nil, damaged("doesn't fit its index")
+	if end != uint64(len(v)) || rows != uint64(blockRows) {
+		return damaged("doesn't fit its index")
 	}
-	return p, nil
+	return nil
 }
 
 // bytes returns a page as it is stored.

@@ -78,7 +78,7 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 }
 
 func (sn *Snapshot) scanBlock(ctx context.Context, v *datasetView, r *recordBuilder, ref blockRef) (arrow.Record, error) {
-	d, err := sn.readBlock(ctx, v, ref, nil)
+	d, err := sn.readBlock(ctx, v, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -192,59 +192,6 @@ func (sn *Snapshot) Scan(ctx context.Context, t DatasetType) iter.Seq2[arrow.Rec
 	}
 }
 
-// RowsOf returns the rows of one key, what Scan would yield of it, as one record, or nil if there are none. A USER_ID is
-// asked for in Users and Interactions datasets, an ITEM_ID in Items datasets. The caller releases the record.
-func (sn *Snapshot) RowsOf(ctx context.Context, t DatasetType, id []byte) (arrow.Record, error) {
-	v := sn.datasets[t]
-	if v == nil {
-		return nil, fmt.Errorf("dataset %s: %w", t, ErrNotFound)
-	}
-	ordinal, ok, err := sn.ordinal(ctx, v.layout.dict, id)
-	if err != nil || !ok {
-		return nil, err
-	}
-	all := newDecodedBlock(v.layout)
-	err = sn.eachBlockOf(ctx, v, ordinal, func(d *decodedBlock) { all.append(d) })
-	if err != nil || all.rows() == 0 {
-		return nil, err
-	}
-	return sn.recordBuilder(v).record(ctx, all)
-}
-
-// RowsOf is [Snapshot.RowsOf] of the store as it is now, in one short transaction: it costs a few seeks.
-func (s *Store) RowsOf(ctx context.Context, group string, t DatasetType, id []byte) (rec arrow.Record, err error) {
-	err = s.View(ctx, func(tx *Tx) error {
-		v, err := tx.datasetView(group, t)
-		if err != nil {
-			return err
-		}
-		users, err := tx.dictView(dictID{v.GroupID, dictUsers}, 0)
-		if err != nil {
-			return err
-		}
-		items, err := tx.dictView(dictID{v.GroupID, dictItems}, 0)
-		if err != nil {
-			return err
-		}
-		keys := &users
-		if v.layout.dict == dictItems {
-			keys = &items
-		}
-		ordinal, ok, err := tx.lookup(keys).ordinal(s.hashID(id), id)
-		if err != nil || !ok {
-			return err
-		}
-		d, err := tx.rowsOf(v, ordinal)
-		if err != nil || d.rows() == 0 {
-			return err
-		}
-		read := func(_ context.Context, d dictID, num uint32) (reverseChunk, error) { return tx.readReverse(d, num) }
-		rec, err = newRecordBuilder(v, &users, &items, read).record(ctx, d)
-		return err
-	})
-	return rec, err
-}
-
 // datasetViews holds decoded catalog entries of datasets, each with the bytes that it was decoded from: reading one user's
 // rows would spend a good part of its time on decoding it.
 type datasetViews struct {
@@ -281,60 +228,6 @@ func (tx *Tx) datasetView(group string, t DatasetType) (*datasetView, error) {
 	v := &datasetView{Dataset: d, layout: l, schema: d.ArrowSchema()}
 	c.views[string(key)] = encodedView{bytes.Clone(raw), v}
 	return v, nil
-}
-
-// rowsOf decodes the live rows of one key.
-func (tx *Tx) rowsOf(v *datasetView, ordinal uint32) (*decodedBlock, error) {
-	d := newDecodedBlock(v.layout)
-	for _, layer := range v.Layers {
-		err := tx.eachFenceOf(v.ID, layer, roaring.BitmapOf(ordinal), func(key []byte, f fence) error {
-			x, err := tx.readIndex(f.Block)
-			if err != nil || !x.ordinals.Contains(ordinal) {
-				return err
-			}
-			data, err := tx.readData(f.Block, v.layout, x)
-			if err != nil {
-				return err
-			}
-			dead, err := tx.tombstone(key)
-			if err != nil {
-				return err
-			}
-			return d.read(data, x, dead, &ordinal)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
-}
-
-func (sn *Snapshot) ordinal(ctx context.Context, kind dictKind, id []byte) (ordinal uint32, ok bool, err error) {
-	view := &sn.users
-	if kind == dictItems {
-		view = &sn.items
-	}
-	err = sn.s.View(ctx, func(tx *Tx) error {
-		ordinal, ok, err = tx.lookup(view).ordinal(sn.s.hashID(id), id)
-		return err
-	})
-	return ordinal, ok, err
-}
-
-// eachBlockOf calls fn with the live rows of one key, block by block.
-func (sn *Snapshot) eachBlockOf(ctx context.Context, v *datasetView, ordinal uint32, fn func(*decodedBlock)) error {
-	for _, layer := range v.layers {
-		for i := firstBlock(layer, ordinal); i < len(layer) && layer[i].least <= ordinal; i++ {
-			d, err := sn.readBlock(ctx, v, layer[i], &ordinal)
-			if err != nil {
-				return err
-			}
-			if d.rows() > 0 {
-				fn(d)
-			}
-		}
-	}
-	return nil
 }
 
 // firstBlock returns the first block of a layer that can hold an ordinal: it and those after it do while their least
@@ -394,53 +287,28 @@ func (d *decodedBlock) addKey(ordinal, rows uint32) {
 	d.counts = append(d.counts, rows)
 }
 
-func (d *decodedBlock) append(src *decodedBlock) {
-	for i, k := range src.keys {
-		d.addKey(k, src.counts[i])
-	}
-	for i := range d.cols {
-		d.cols[i].AppendRange(&src.cols[i], 0, src.n)
-	}
-}
-
-// readBlock decodes the live rows of a block, or of one ordinal in it.
-func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef, only *uint32) (*decodedBlock, error) {
+// readBlock decodes the live rows of a block.
+func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef) (*decodedBlock, error) {
 	d := newDecodedBlock(v.layout)
-	if only == nil {
-		d.reserve(int(ref.rows))
-	}
+	d.reserve(int(ref.rows))
 	err := sn.s.View(ctx, func(tx *Tx) error {
 		x, err := tx.readIndex(ref.id)
 		if err != nil {
 			return err
 		}
-		if only != nil && !x.ordinals.Contains(*only) {
-			return nil
-		}
 		data, err := tx.readData(ref.id, v.layout, x)
 		if err != nil {
 			return err
 		}
-		return d.read(data, x, ref.dead, only)
+		return d.read(data, x, ref.dead)
 	})
 	return d, err
 }
 
-// read adds the rows of a stored block that aren't dead, or those of one ordinal.
-func (d *decodedBlock) read(data *pagedRows, x *rowIndex, dead *roaring.Bitmap, only *uint32) error {
+// read adds the rows of a stored block that aren't dead.
+func (d *decodedBlock) read(data *pagedRows, x *rowIndex, dead *roaring.Bitmap) error {
 	live := x
-	from, to := uint32(0), x.rows()
-	if only != nil {
-		from, to = x.find(*only)
-		live = newRowIndex()
-		n := to - from
-		if dead != nil {
-			n -= countRange(dead, from, to)
-		}
-		if n > 0 {
-			live.add(*only, n)
-		}
-	} else if dead != nil {
+	if dead != nil {
 		live = x.without(dead)
 	}
 	it := live.ordinals.Iterator()
@@ -448,7 +316,7 @@ func (d *decodedBlock) read(data *pagedRows, x *rowIndex, dead *roaring.Bitmap, 
 		a, b := live.at(i)
 		d.addKey(it.Next(), b-a)
 	}
-	for a := range liveRuns(from, to, dead) {
+	for a := range liveRuns(0, x.rows(), dead) {
 		if err := data.read(a[0], a[1], d.cols); err != nil {
 			return err
 		}

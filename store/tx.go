@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -50,6 +51,36 @@ type Tx struct {
 	b     *bolt.Tx
 	st    state
 	dirty bool
+
+	cursors []bucketCursor
+}
+
+// bucketCursor is a cursor that [Tx.get] keeps.
+type bucketCursor struct {
+	bucket []byte
+	*bolt.Cursor
+}
+
+// get returns what a bucket has under a key, aliasing the transaction's memory, or nil. In a read transaction bbolt looks
+// the bucket up each time and makes a new cursor for each key: get keeps one, which is a good part of reading one user.
+func (tx *Tx) get(bucket, key []byte) []byte {
+	k, v := tx.cursor(bucket).Seek(key)
+	if !bytes.Equal(k, key) {
+		return nil
+	}
+	return v
+}
+
+// cursor returns the transaction's own cursor of a bucket: it stays where it is put until the next call only.
+func (tx *Tx) cursor(bucket []byte) *bolt.Cursor {
+	for _, c := range tx.cursors {
+		if bytes.Equal(c.bucket, bucket) {
+			return c.Cursor
+		}
+	}
+	c := tx.b.Bucket(bucket).Cursor()
+	tx.cursors = append(tx.cursors, bucketCursor{bucket, c})
+	return c
 }
 
 // Epoch returns the epoch of what the transaction sees.
