@@ -32,13 +32,9 @@ func encodeBlock(w *pageWriter, x *rowIndex) (*encodedBlock, error) {
 	if err := w.flush(); err != nil {
 		return nil, fmt.Errorf("encode block: %w", err)
 	}
-	index, err := x.encode()
-	if err != nil {
-		return nil, fmt.Errorf("encode block: %w", err)
-	}
 	e := &encodedBlock{
-		least: x.ordinals.Minimum(), greatest: x.ordinals.Maximum(), rows: x.rows(),
-		index: index, pages: w.pages, data: w.data,
+		least: x.ordinals[0], greatest: x.ordinals[len(x.ordinals)-1], rows: x.rows(),
+		index: x.encode(), pages: w.pages, data: w.data,
 	}
 	if e.size() > math.MaxInt32 {
 		return nil, fmt.Errorf("encode block: it takes more than 2 GiB")
@@ -97,19 +93,30 @@ func (tx *Tx) readIndex(id uint64) (*rowIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openIndex(id, sealed)
-}
-
-func openIndex(id uint64, sealed []byte) (*rowIndex, error) {
-	v, problem := checkSeal(indexSeal(id), sealed)
-	if problem != "" {
-		return nil, &CorruptError{What: "index of " + blockName(id), Problem: problem}
+	v, err := openIndex(id, sealed)
+	if err != nil {
+		return nil, err
 	}
 	x, ok := decodeRowIndex(v)
 	if !ok {
-		return nil, &CorruptError{What: "index of " + blockName(id), Problem: "can't be read"}
+		return nil, errIndex(id, unreadable)
 	}
 	return x, nil
+}
+
+const unreadable = "can't be read"
+
+func errIndex(id uint64, problem string) error {
+	return &CorruptError{What: "index of " + blockName(id), Problem: problem}
+}
+
+// openIndex checks the seal of an index.
+func openIndex(id uint64, sealed []byte) ([]byte, error) {
+	v, problem := checkSeal(indexSeal(id), sealed)
+	if problem != "" {
+		return nil, errIndex(id, problem)
+	}
+	return v, nil
 }
 
 // readData returns the rows of a block, aliasing the transaction's memory.

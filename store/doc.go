@@ -16,7 +16,7 @@
 //	          removed and of which something is left
 //	dicts     per dictionary: the next ordinal, and the ranges that an import in flight has taken
 //	forward   hash range of IDs -> (hash prefix, ordinal) pairs
-//	reverse   512 ordinals -> their IDs
+//	reverse   512 ordinals -> their IDs, in parts of 64 with checksums of their own
 //	leaving   (dictionary, epoch) -> ordinals whose IDs leave it when no older snapshot is left: of deleted users, whom
 //	          nobody sees any more, and of items that lost their last row
 //	fences    (dataset, layer, least ordinal) -> block, greatest ordinal, rows

@@ -340,7 +340,7 @@ func (tx *Tx) layerKeys(dataset, layer uint32) (*roaring.Bitmap, error) {
 	err := tx.eachFence(dataset, layer, func(_ []byte, f fence) error {
 		x, err := tx.readIndex(f.Block)
 		if err == nil {
-			keys.Or(x.ordinals)
+			keys.AddMany(x.ordinals)
 		}
 		return err
 	})
@@ -362,7 +362,7 @@ func (tx *Tx) liveKeys(dataset, layer uint32) (keys *roaring.Bitmap, dead bool, 
 		if gone != nil {
 			x, dead = x.without(gone), true
 		}
-		keys.Or(x.ordinals)
+		keys.AddMany(x.ordinals)
 		return nil
 	})
 	return keys, dead, err

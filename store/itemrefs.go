@@ -143,10 +143,15 @@ func (tx *Tx) referredItems(group Group, candidates *roaring.Bitmap) (*roaring.B
 			for _, layer := range d.Layers {
 				err := tx.eachFenceOf(d.ID, layer, candidates, func(_ []byte, f fence) error {
 					x, err := tx.readIndex(f.Block)
-					if err == nil {
-						referred.Or(roaring.And(x.ordinals, candidates))
+					if err != nil {
+						return err
 					}
-					return err
+					for _, ordinal := range x.ordinals {
+						if candidates.Contains(ordinal) {
+							referred.Add(ordinal)
+						}
+					}
+					return nil
 				})
 				if err != nil {
 					return nil, err

@@ -314,7 +314,7 @@ func (e *unitEncoder) key(ctx context.Context, u *unit, i int) error {
 		}
 		if e.rows == 0 {
 			e.pages.begin(e.layout, 8*e.most)
-			e.index = newRowIndex()
+			e.index = new(rowIndex)
 		}
 		if err := e.pages.addRecord(e.layout, rec); err != nil {
 			return err

@@ -148,7 +148,7 @@ func (m *layerMerge) begin(ctx context.Context) error {
 // run writes the merged layer and puts it in the place of the others.
 func (m *layerMerge) run(ctx context.Context) error {
 	w := newBlockWriter(m.s, m.view.ID, m.rec.Layer)
-	b := &mergeBuilder{s: m.s, layout: m.view.layout, pages: m.s.newPageWriter(), index: newRowIndex()}
+	b := &mergeBuilder{s: m.s, layout: m.view.layout, pages: m.s.newPageWriter(), index: new(rowIndex)}
 	b.put = func(e *encodedBlock) error { return w.stage(ctx, e) }
 	err := m.sn.mergeRows(ctx, m.view, m.view.layers[m.first:], b.add)
 	if err == nil {
@@ -394,6 +394,6 @@ func (b *mergeBuilder) flush() error {
 	if err != nil {
 		return err
 	}
-	b.index, b.raw = newRowIndex(), 0
+	b.index, b.raw = new(rowIndex), 0
 	return b.put(e)
 }

@@ -25,7 +25,7 @@ func (sn *Snapshot) RowsOf(ctx context.Context, t DatasetType, id []byte) (rec a
 		rec, err = tx.keyRecord(v, &sn.users, &sn.items, id, func(r *keyRows) error {
 			for _, layer := range v.layers {
 				for i := firstBlock(layer, r.ordinal); i < len(layer) && layer[i].least <= r.ordinal; i++ {
-					if err := r.read(layer[i].id, layer[i].dead); err != nil {
+					if err := r.read(layer[i].id, layer[i].rows, layer[i].dead); err != nil {
 						return err
 					}
 				}
@@ -126,28 +126,31 @@ func (r *keyRows) readLayer(layer uint32) error {
 		if err != nil {
 			return err
 		}
-		if err := r.read(f.Block, dead); err != nil {
+		if err := r.read(f.Block, f.Rows, dead); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// read adds the rows that a block has, but for the dead ones.
-func (r *keyRows) read(id uint64, dead *roaring.Bitmap) error {
-	index, data, err := r.tx.storedBlock(id)
+// read adds the rows that a block has, but for the dead ones. rows is how many rows of all keys it has.
+func (r *keyRows) read(id uint64, rows uint32, dead *roaring.Bitmap) error {
+	sealed, data, err := r.tx.storedBlock(id)
 	if err != nil {
 		return err
 	}
-	x, err := openIndex(id, index)
+	index, err := openIndex(id, sealed)
 	if err != nil {
 		return err
 	}
-	from, to := x.find(r.ordinal)
+	from, to, ok := findRows(index, r.ordinal)
+	if !ok || to > rows {
+		return errIndex(id, unreadable)
+	}
 	if from == to {
 		return nil
 	}
-	if err := r.pages.parse(id, data, r.v.layout, x.rows()); err != nil {
+	if err := r.pages.parse(id, data, r.v.layout, rows); err != nil {
 		return err
 	}
 	if r.d.n == 0 {

@@ -311,10 +311,9 @@ func (d *decodedBlock) read(data *pagedRows, x *rowIndex, dead *roaring.Bitmap) 
 	if dead != nil {
 		live = x.without(dead)
 	}
-	it := live.ordinals.Iterator()
-	for i := 0; it.HasNext(); i++ {
+	for i, ordinal := range live.ordinals {
 		a, b := live.at(i)
-		d.addKey(it.Next(), b-a)
+		d.addKey(ordinal, b-a)
 	}
 	for a := range liveRuns(0, x.rows(), dead) {
 		if err := data.read(a[0], a[1], d.cols); err != nil {
