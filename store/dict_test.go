@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 )
 
 func TestReverseChunk(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "ids.expunge"), Options{}, defaultLimits)
 	rapid.Check(t, func(t *rapid.T) {
 		ids := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 5), 0, reverseSlots).Draw(t, "ids")
 		if rapid.Bool().Draw(t, "same length") {
@@ -35,6 +38,32 @@ func TestReverseChunk(t *testing.T) {
 		if got.id(len(ids)) != nil {
 			t.Fatal("a slot behind the last holds something")
 		}
+
+		// The same, one by one, and with a flipped bit: what is read then is right.
+		d := dictID{1, dictUsers}
+		key := reverseKey(d, 7)
+		stored := seal(key, c.encode(key))
+		read := func(want string) {
+			err := s.Update(context.Background(), func(tx *Tx) error {
+				if err := tx.b.Bucket(bucketReverse).Put(key, stored); err != nil {
+					return err
+				}
+				var r partReader
+				for i, id := range slices.Concat(ids, [][]byte{nil}) {
+					got, problem := r.id(tx, d, 7*reverseSlots+uint32(i))
+					if problem == "" && !bytes.Equal(got, id) || problem != "" && want == "" {
+						t.Fatalf("slot %d holds %x, want %x: %s", i, got, id, problem)
+					}
+				}
+				return errRollback
+			})
+			if !errors.Is(err, errRollback) {
+				t.Fatal(err)
+			}
+		}
+		read("")
+		stored[rapid.IntRange(0, len(stored)-1).Draw(t, "flipped")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+		read("a problem, or the right ID")
 	})
 }
 

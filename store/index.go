@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/RoaringBitmap/roaring"
 )
@@ -82,14 +83,36 @@ func (x *rowIndex) without(dead *roaring.Bitmap) *rowIndex {
 	return left
 }
 
-// encode writes the number of ordinals, and of each twice the number of its rows, plus 1 if it doesn't follow the one
-// before: then how many lie between them comes too. Imports give ordinals one after the other, so it is mostly a byte a key.
+// An index is stored as
+//
+//	ordinals uvarint, marks × (next u32, row u32, offset u32), entries
+//
+// An entry is twice the number of an ordinal's rows, plus 1 if the ordinal doesn't follow the one before: then how many lie
+// between comes too. Imports give ordinals one after the other, so an entry is mostly a byte. Before every markEvery-th entry
+// but the first one, a mark says what a reader that begins there has to know, so that one key is found in few steps.
+const (
+	markEvery = 64
+	markSize  = 12
+)
+
+// marks returns how many marks there are between a number of ordinals.
+func marks(ordinals int) int { return max(ordinals-1, 0) / markEvery }
+
+// encode returns the bytes of the index, with room for a seal.
 func (x *rowIndex) encode() []byte {
-	b := make([]byte, 0, binary.MaxVarintLen32+3*len(x.ordinals)+sealSize)
-	b = binary.AppendUvarint(b, uint64(len(x.ordinals)))
+	n := len(x.ordinals)
+	b := make([]byte, 0, binary.MaxVarintLen32+markSize*marks(n)+3*n+sealSize)
+	b = binary.AppendUvarint(b, uint64(n))
+	mark := len(b)
+	b = append(b, make([]byte, markSize*marks(n))...)
+	entries := len(b)
 	next := uint64(0)
 	for i, ordinal := range x.ordinals {
 		from, to := x.at(i)
+		if i > 0 && i%markEvery == 0 {
+			appendUint32s(b[:mark], uint32(next), from, uint32(len(b)-entries))
+			mark += markSize
+		}
 		code, gap := uint64(to-from)<<1, uint64(ordinal)-next
 		if gap > 0 {
 			code |= 1
@@ -104,9 +127,11 @@ func (x *rowIndex) encode() []byte {
 
 // indexReader walks a stored index.
 type indexReader struct {
-	b    []byte
-	left uint64 // ordinals
-	bad  bool
+	marks   []byte
+	entries []byte
+	at      int    // in entries
+	left    uint64 // ordinals
+	bad     bool
 
 	ordinal  uint32
 	from, to uint32 // its rows
@@ -114,31 +139,37 @@ type indexReader struct {
 }
 
 func newIndexReader(b []byte) indexReader {
-	r := indexReader{b: b}
-	r.left = r.uvarint()
-	r.bad = r.bad || r.left > uint64(len(b)) // an ordinal takes a byte at least
-	return r
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)) { // an ordinal takes a byte at least
+		return indexReader{bad: true}
+	}
+	b = b[size:]
+	m := markSize * marks(int(n))
+	if m > len(b) {
+		return indexReader{bad: true}
+	}
+	return indexReader{marks: b[:m], entries: b[m:], left: n}
 }
 
 func (r *indexReader) uvarint() uint64 {
-	if len(r.b) > 0 && r.b[0] < 0x80 { // mostly
-		v := r.b[0]
-		r.b = r.b[1:]
+	if r.at < len(r.entries) && r.entries[r.at] < 0x80 { // mostly
+		v := r.entries[r.at]
+		r.at++
 		return uint64(v)
 	}
-	v, n := binary.Uvarint(r.b)
+	v, n := binary.Uvarint(r.entries[r.at:])
 	if n <= 0 {
 		r.bad = true
 		return 0
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return v
 }
 
 // step goes on to the next ordinal. It returns false at the end, and if the index can't be read: then it is bad.
 func (r *indexReader) step() bool {
 	if r.bad || r.left == 0 {
-		r.bad = r.bad || len(r.b) > 0
+		r.bad = r.bad || r.at != len(r.entries)
 		return false
 	}
 	r.left--
@@ -157,28 +188,44 @@ func (r *indexReader) step() bool {
 	return true
 }
 
+// seek goes on to the last mark before an ordinal, if there is one.
+func (r *indexReader) seek(ordinal uint32) {
+	n := sort.Search(len(r.marks)/markSize, func(i int) bool { return uint32At(r.marks[i*markSize:], 0) > ordinal })
+	if n == 0 {
+		return
+	}
+	mark := r.marks[(n-1)*markSize:]
+	r.next, r.to, r.at = uint64(uint32At(mark, 0)), uint32At(mark, 1), int(uint32At(mark, 2))
+	r.left -= uint64(n) * markEvery
+	r.bad = r.bad || r.at > len(r.entries) || r.to > maxBlockRows
+}
+
+// marked reports whether the mark before entry i, if there is one, is what a reader that comes there has found.
+func (r *indexReader) marked(i int) bool {
+	if i == 0 || i%markEvery != 0 || i/markEvery > len(r.marks)/markSize {
+		return true
+	}
+	mark := r.marks[(i/markEvery-1)*markSize:]
+	return uint64(uint32At(mark, 0)) == r.next && uint32At(mark, 1) == r.to && int(uint32At(mark, 2)) == r.at
+}
+
 // decodeRowIndex reads what encode wrote. The result doesn't alias b.
 func decodeRowIndex(b []byte) (*rowIndex, bool) {
 	r := newIndexReader(b)
-	if r.bad {
-		return nil, false
-	}
 	x := &rowIndex{ordinals: make([]uint32, 0, r.left), ends: make([]uint32, 0, r.left)}
-	for r.step() {
+	for r.marked(len(x.ends)) && r.step() {
 		x.ordinals, x.ends = append(x.ordinals, r.ordinal), append(x.ends, r.to)
 	}
-	return x, !r.bad
+	return x, !r.bad && r.left == 0 && r.at == len(r.entries)
 }
 
-// findRows returns the rows [from, to) of an ordinal of a stored index, which are none if it isn't there, and whether the
-// index could be read so far.
+// findRows returns the rows [from, to) of an ordinal of a stored index, which are none if it isn't there, and whether what
+// it had to look at could be read.
 func findRows(b []byte, ordinal uint32) (from, to uint32, ok bool) {
 	r := newIndexReader(b)
-	for r.step() {
-		if r.ordinal >= ordinal {
-			if r.ordinal > ordinal {
-				break
-			}
+	r.seek(ordinal)
+	for r.step() && r.ordinal <= ordinal {
+		if r.ordinal == ordinal {
 			return r.from, r.to, true
 		}
 	}

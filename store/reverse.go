@@ -7,15 +7,17 @@ import (
 
 // The IDs of reverseSlots ordinals lie side by side in a chunk, in parts of partSlots:
 //
-//	IDs u16, their length if all have the same, or 0, u16, parts × checksum u32, IDs × length u16 (if they differ), IDs, seal
+//	IDs u16, their length if all have the same, or 0, u16, parts × (end u32, checksum u32), IDs × length u16 (if they
+//	differ), IDs, seal
 //
 // Who reads all of a chunk checks the seal. Who reads one ID checks that of its part, which is a small part of the work:
 // the rows of one user refer to items all over the dictionary.
 
 const (
 	// reverseSlots is how many ordinals share a reverse chunk.
-	reverseSlots = 512
-	partSlots    = 64
+	reverseSlots  = 512
+	partSlots     = 64
+	partEntrySize = 8
 )
 
 // reverseChunk holds the IDs of reverseSlots ordinals side by side; one that isn't there is empty.
@@ -71,11 +73,14 @@ func (c *reverseChunk) encode(key []byte) []byte {
 			break
 		}
 	}
-	b := make([]byte, 0, 4+4*parts(len(c.ends))+2*len(c.ends)+len(c.heap)+sealSize)
+	b := make([]byte, 0, 4+partEntrySize*parts(len(c.ends))+2*len(c.ends)+len(c.heap)+sealSize)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.ends)))
 	b = binary.LittleEndian.AppendUint16(b, uint16(same))
-	sums := len(b)
-	b = append(b, make([]byte, 4*parts(len(c.ends)))...)
+	dir := b[len(b):]
+	for i := range parts(len(c.ends)) {
+		b = binary.LittleEndian.AppendUint32(b, c.ends[min((i+1)*partSlots, len(c.ends))-1])
+		b = append(b, 0, 0, 0, 0)
+	}
 	if same == 0 {
 		prev = 0
 		for _, end := range c.ends {
@@ -87,7 +92,7 @@ func (c *reverseChunk) encode(key []byte) []byte {
 	stored, _ := parseChunk(b)
 	for i := range parts(len(c.ends)) {
 		p, _ := stored.part(i)
-		binary.LittleEndian.PutUint32(b[sums+4*i:], p.checksum(key, stored.head, i))
+		binary.LittleEndian.AppendUint32(dir[:i*partEntrySize+4], p.checksum(key, stored.head, i))
 	}
 	return b
 }
@@ -99,7 +104,7 @@ func parts(ids int) int { return (ids + partSlots - 1) / partSlots }
 type storedChunk struct {
 	head    []byte // number of IDs and length
 	n, same int
-	sums    []byte
+	dir     []byte // of the parts
 	lengths []byte
 	heap    []byte
 }
@@ -111,14 +116,14 @@ func parseChunk(v []byte) (c storedChunk, ok bool) {
 	}
 	c.head, v = v[:4], v[4:]
 	c.n, c.same = int(binary.LittleEndian.Uint16(c.head)), int(binary.LittleEndian.Uint16(c.head[2:]))
-	sums, lengths := 4*parts(c.n), 2*c.n
+	dir, lengths := partEntrySize*parts(c.n), 2*c.n
 	if c.same > 0 {
 		lengths = 0
 	}
-	if c.n > reverseSlots || len(v) < sums+lengths {
+	if c.n > reverseSlots || len(v) < dir+lengths {
 		return c, false
 	}
-	c.sums, c.lengths, c.heap = v[:sums], v[sums:sums+lengths], v[sums+lengths:]
+	c.dir, c.lengths, c.heap = v[:dir], v[dir:dir+lengths], v[dir+lengths:]
 	return c, c.same == 0 || len(c.heap) == c.n*c.same
 }
 
@@ -126,22 +131,27 @@ func parseChunk(v []byte) (c storedChunk, ok bool) {
 type chunkPart struct {
 	lengths []byte // if they differ
 	ids     []byte
+	sum     uint32 // its checksum
 }
 
+// part returns a part as the directory has it: only its checksum says that it is one.
 func (c *storedChunk) part(i int) (p chunkPart, ok bool) {
-	from, to := i*partSlots, min((i+1)*partSlots, c.n)
-	if c.same > 0 {
-		p.ids = c.heap[from*c.same : to*c.same]
-		return p, true
+	start := uint32(0)
+	if i > 0 {
+		start = binary.LittleEndian.Uint32(c.dir[(i-1)*partEntrySize:])
 	}
-	p.lengths = c.lengths[2*from : 2*to]
-	start := sum16(c.lengths[:2*from])
-	end := start + sum16(p.lengths)
-	if end > len(c.heap) {
+	entry := c.dir[i*partEntrySize:]
+	end := binary.LittleEndian.Uint32(entry)
+	if start > end || int64(end) > int64(len(c.heap)) {
 		return p, false
 	}
-	p.ids = c.heap[start:end]
-	return p, true
+	p.ids, p.sum = c.heap[start:end], binary.LittleEndian.Uint32(entry[4:])
+	from, to := i*partSlots, min((i+1)*partSlots, c.n)
+	if c.same > 0 {
+		return p, len(p.ids) == (to-from)*c.same
+	}
+	p.lengths = c.lengths[2*from : 2*to]
+	return p, len(p.ids) == sum16(p.lengths)
 }
 
 // sum16 adds numbers of two bytes.
@@ -245,7 +255,7 @@ func (r *partReader) id(tx *Tx, d dictID, ordinal uint32) (id []byte, problem st
 	if i := slot / partSlots; r.at != i {
 		r.at = -1
 		part, ok := r.chunk.part(i)
-		if !ok || part.checksum(r.key, r.chunk.head, i) != binary.LittleEndian.Uint32(r.chunk.sums[4*i:]) {
+		if !ok || part.checksum(r.key, r.chunk.head, i) != part.sum {
 			return nil, "checksum differs"
 		}
 		r.part, r.at = part, i
