@@ -15,7 +15,8 @@ import (
 // benching is what the command bench is asked for.
 type benching struct {
 	interactions         []int64
-	users, items         int
+	users                []int
+	items                int
 	scenarios            []string
 	run                  bench.RunConfig
 	htmlFile, cpuProfile string
@@ -34,13 +35,14 @@ func (a *app) benchCmd() *cobra.Command {
 must be left. The output is that of Go's benchmarks, so benchstat reads it. --html writes a page with charts.`,
 		Example: `  expunge bench --interactions 1000000 --scenario import,scan
   expunge bench --interactions 1000000,10000000 --runs 3 --html report.html
+  expunge bench --interactions 10000000,10000000,10000000 --users 200000,2000000,200
   expunge bench --interactions 10000000 --scenario daily --imports-per-day 200`,
 		Args: cobra.NoArgs,
 		RunE: a.command(func(ctx context.Context, _ []string) error { return a.bench(ctx, b) }),
 	}
 	f := cmd.Flags()
 	f.Int64SliceVar(&b.interactions, "interactions", []int64{1_000_000}, "sizes of the datasets, measured one after the other")
-	f.IntVar(&b.users, "users", 0, "number of users; 0 is one for 50 interactions")
+	f.IntSliceVar(&b.users, "users", nil, "number of users, one for each dataset; one for 50 interactions by default")
 	f.IntVar(&b.items, "items", 50_000, "number of items")
 	f.StringSliceVar(&b.scenarios, "scenario", nil, "what to measure; all by default")
 	f.IntVar(&b.run.Runs, "runs", 5, "how often each is measured")
@@ -55,10 +57,13 @@ must be left. The output is that of Go's benchmarks, so benchstat reads it. --ht
 }
 
 func (a *app) bench(ctx context.Context, b benching) (err error) {
-	for _, n := range b.interactions {
-		users := b.users
-		if users == 0 {
-			users = int(max(n/50, 1))
+	if len(b.users) > 0 && len(b.users) != len(b.interactions) {
+		return usage(fmt.Errorf("--users has %d numbers and --interactions %d: give one for each dataset", len(b.users), len(b.interactions)))
+	}
+	for i, n := range b.interactions {
+		users := int(max(n/50, 1))
+		if len(b.users) > 0 {
+			users = b.users[i]
 		}
 		b.run.Datasets = append(b.run.Datasets, bench.Config{Users: users, Items: b.items, Interactions: n})
 	}
