@@ -49,11 +49,6 @@ func (x *rowIndex) find(ordinal uint32) (from, to uint32) {
 	return x.at(i)
 }
 
-// intersects reports whether one of the ordinals is in set.
-func (x *rowIndex) intersects(set *roaring.Bitmap) bool {
-	return slices.ContainsFunc(x.ordinals, set.Contains)
-}
-
 // rowsOf returns the rows of those ordinals that are in set.
 func (x *rowIndex) rowsOf(set *roaring.Bitmap) *roaring.Bitmap {
 	bm := roaring.New()
@@ -65,6 +60,9 @@ func (x *rowIndex) rowsOf(set *roaring.Bitmap) *roaring.Bitmap {
 	}
 	return bm
 }
+
+// holdsAny reports whether any of the ordinals is in set.
+func (x *rowIndex) holdsAny(set *roaring.Bitmap) bool { return slices.ContainsFunc(x.ordinals, set.Contains) }
 
 // without returns the index of the rows that are left when dead ones go.
 func (x *rowIndex) without(dead *roaring.Bitmap) *rowIndex {

@@ -222,7 +222,7 @@ func (v *verifier) indexes(g Group, users *roaring.Bitmap) error {
 			return err
 		}
 		v.r.Blocks++
-		if x.intersects(users) {
+		if x.holdsAny(users) {
 			v.r.found(-1, "%s: its index has rows of listed users", blockName(f.Block))
 		}
 		return v.ctx.Err()
