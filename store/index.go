@@ -62,7 +62,9 @@ func (x *rowIndex) rowsOf(set *roaring.Bitmap) *roaring.Bitmap {
 }
 
 // holdsAny reports whether any of the ordinals is in set.
-func (x *rowIndex) holdsAny(set *roaring.Bitmap) bool { return slices.ContainsFunc(x.ordinals, set.Contains) }
+func (x *rowIndex) holdsAny(set *roaring.Bitmap) bool {
+	return slices.ContainsFunc(x.ordinals, set.Contains)
+}
 
 // without returns the index of the rows that are left when dead ones go.
 func (x *rowIndex) without(dead *roaring.Bitmap) *rowIndex {
