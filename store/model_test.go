@@ -179,6 +179,18 @@ func (m *model) compare(g *modelGroup) {
 	defer sn.Release()
 	m.compareSnapshot(sn, g.all())
 	m.compareDistinct(sn, g)
+	key := m.user()
+	now, err := m.s.RowsOf(context.Background(), g.name, Interactions, []byte(key))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	then, err := sn.RowsOf(context.Background(), Interactions, []byte(key))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if got, want := rowsAndRelease(now), rowsAndRelease(then); !slices.EqualFunc(got, want, slices.Equal) {
+		m.t.Errorf("rows of one user are %v, and those of a snapshot %v", got, want)
+	}
 }
 
 func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {
@@ -200,11 +212,7 @@ func (m *model) compareSnapshot(sn *Snapshot, want map[DatasetType][]row) {
 			m.t.Error(err)
 			return
 		}
-		var rows []row
-		if rec != nil {
-			rows = rowsOf(rec)
-			rec.Release()
-		}
+		rows := rowsAndRelease(rec)
 		wanted := slices.DeleteFunc(slices.Clone(want[typ]), func(r row) bool { return r[0] != key })
 		if got, wanted := sortedStrings(rows), sortedStrings(wanted); !slices.Equal(got, wanted) {
 			m.t.Errorf("%s: rows of one key are %d, want %d", typ, len(got), len(wanted))

@@ -22,7 +22,7 @@ func (sn *Snapshot) RowsOf(ctx context.Context, t DatasetType, id []byte) (rec a
 		return nil, fmt.Errorf("dataset %s: %w", t, ErrNotFound)
 	}
 	err = sn.s.View(ctx, func(tx *Tx) error {
-		rec, err = tx.keyRecord(v, &sn.users, &sn.items, id, func(r *keyRows) error {
+		rec, err = tx.keyRecord(ctx, v, &sn.users, &sn.items, id, func(r *keyRows) error {
 			for _, layer := range v.layers {
 				for i := firstBlock(layer, r.ordinal); i < len(layer) && layer[i].least <= r.ordinal; i++ {
 					if err := r.read(layer[i].id, layer[i].rows, layer[i].dead); err != nil {
@@ -52,7 +52,7 @@ func (s *Store) RowsOf(ctx context.Context, group string, t DatasetType, id []by
 		if err != nil {
 			return err
 		}
-		rec, err = tx.keyRecord(v, &users, &items, id, func(r *keyRows) error {
+		rec, err = tx.keyRecord(ctx, v, &users, &items, id, func(r *keyRows) error {
 			for _, layer := range v.Layers {
 				if err := r.readLayer(layer); err != nil {
 					return err
@@ -72,6 +72,7 @@ type keyRows struct {
 	v       *datasetView
 	ordinal uint32
 	d       decodedBlock
+	room    int // rows that d has memory for
 	pages   pagedRows
 
 	byItem []uint64 // ordinal of an item and row
@@ -81,7 +82,7 @@ type keyRows struct {
 var keyRowsPool = sync.Pool{New: func() any { return new(keyRows) }}
 
 // keyRecord returns the record of the rows of one key that read reads, or nil if there are none.
-func (tx *Tx) keyRecord(v *datasetView, users, items *dictView, id []byte, read func(*keyRows) error) (arrow.Record, error) {
+func (tx *Tx) keyRecord(ctx context.Context, v *datasetView, users, items *dictView, id []byte, read func(*keyRows) error) (arrow.Record, error) {
 	keys := users
 	if v.layout.dict == dictItems {
 		keys = items
@@ -100,13 +101,13 @@ func (tx *Tx) keyRecord(v *datasetView, users, items *dictView, id []byte, read 
 	if err := read(r); err != nil || r.d.n == 0 {
 		return nil, err
 	}
-	return r.record(items, id)
+	return r.record(ctx, items, id)
 }
 
 func (r *keyRows) free() {
 	clear(r.ids)
 	clear(r.d.cols)
-	r.tx, r.v, r.pages.data, r.d.n = nil, nil, nil, 0
+	r.tx, r.v, r.pages.data, r.d.n, r.room = nil, nil, nil, 0, 0
 	keyRowsPool.Put(r)
 }
 
@@ -153,9 +154,7 @@ func (r *keyRows) read(id uint64, rows uint32, dead *roaring.Bitmap) error {
 	if err := r.pages.parse(id, data, r.v.layout, rows); err != nil {
 		return err
 	}
-	if r.d.n == 0 {
-		r.d.reserve(int(to - from))
-	}
+	r.grow(int(to - from))
 	for a := range liveRuns(from, to, dead) {
 		if err := r.pages.read(a[0], a[1], r.d.cols); err != nil {
 			return err
@@ -165,8 +164,28 @@ func (r *keyRows) read(id uint64, rows uint32, dead *roaring.Bitmap) error {
 	return nil
 }
 
+// grow makes room for more rows, from the pool.
+func (r *keyRows) grow(rows int) {
+	need := r.d.n + rows
+	if need <= r.room {
+		return
+	}
+	r.room = max(need, 2*r.room)
+	if r.d.n == 0 {
+		r.d.reserve(r.room)
+		return
+	}
+	larger := newDecodedBlock(r.v.layout)
+	larger.reserve(r.room)
+	for i := range larger.cols {
+		larger.cols[i].AppendRange(&r.d.cols[i], 0, r.d.n)
+	}
+	r.d.free()
+	r.d.cols = larger.cols
+}
+
 // record makes a record of the rows.
-func (r *keyRows) record(items *dictView, id []byte) (arrow.Record, error) {
+func (r *keyRows) record(ctx context.Context, items *dictView, id []byte) (arrow.Record, error) {
 	l := r.v.layout
 	cols := make([]arrow.Array, len(l.fields))
 	defer func() {
@@ -181,7 +200,7 @@ func (r *keyRows) record(items *dictView, id []byte) (arrow.Record, error) {
 	for i, c := range l.cols {
 		col := &r.d.cols[i]
 		if i == 1 && l.items {
-			if cols[c.field], err = r.itemArray(items, col.Int); err != nil {
+			if cols[c.field], err = r.itemArray(ctx, items, col.Int); err != nil {
 				return nil, err
 			}
 			buffers.put(arrow.Int64Traits.CastToBytes(col.Int))
@@ -194,16 +213,24 @@ func (r *keyRows) record(items *dictView, id []byte) (arrow.Record, error) {
 
 // repeated returns a column of n times the same ID.
 func repeated(id []byte, n int) arrow.Array {
-	s := newStringBuffers(n, 0)
+	s := newStringBuffers(n, n*len(id))
 	for i := range n {
-		s.data = append(s.data, id...)
-		s.offsets[i+1] = int32(len(s.data))
+		end := (i + 1) * len(id)
+		copy(s.data[end-len(id):end], id)
+		s.offsets[i+1] = int32(end)
 	}
 	return s.array(nil, 0)
 }
 
-// itemArray returns the column of items. They are looked up in the order of ordinals, so that a chunk is read once.
-func (r *keyRows) itemArray(items *dictView, ordinals []int64) (arrow.Array, error) {
+// sortedItems is up to how many items are looked up in the order of ordinals. Of more it is cheaper to read all of a chunk.
+const sortedItems = 1024
+
+// itemArray returns the column of items.
+func (r *keyRows) itemArray(ctx context.Context, items *dictView, ordinals []int64) (arrow.Array, error) {
+	if len(ordinals) > sortedItems {
+		read := func(_ context.Context, d dictID, num uint32) (reverseChunk, error) { return r.tx.readReverse(d, num) }
+		return newRecordBuilder(r.v, items, items, read).itemArray(ctx, ordinals)
+	}
 	r.byItem = r.byItem[:0]
 	for row, o := range ordinals {
 		r.byItem = append(r.byItem, uint64(o)<<32|uint64(row))

@@ -166,6 +166,15 @@ func record(typ DatasetType, rows []row) arrow.Record {
 	return b.NewRecord()
 }
 
+// rowsAndRelease releases a record, or nil, and returns its rows.
+func rowsAndRelease(rec arrow.Record) (rows []row) {
+	if rec != nil {
+		rows = rowsOf(rec)
+		rec.Release()
+	}
+	return rows
+}
+
 // rowsOf is the inverse of record.
 func rowsOf(rec arrow.Record) (out []row) {
 	for i := range int(rec.NumRows()) {
