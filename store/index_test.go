@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -94,6 +95,15 @@ func FuzzDecodeRowIndex(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		x, ok := decodeRowIndex(b)
+		for _, ordinal := range []uint32{0, 64000, math.MaxUint32} {
+			from, to, readable := findRows(b, ordinal)
+			if !ok {
+				continue
+			}
+			if first, end := x.find(ordinal); !readable || first != from || end != to {
+				t.Errorf("rows of %d are %d to %d as stored, and decoded %d to %d", ordinal, from, to, first, end)
+			}
+		}
 		if !ok {
 			return
 		}
