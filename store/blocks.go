@@ -32,9 +32,13 @@ func encodeBlock(w *pageWriter, x *rowIndex) (*encodedBlock, error) {
 	if err := w.flush(); err != nil {
 		return nil, fmt.Errorf("encode block: %w", err)
 	}
+	index, err := x.encode()
+	if err != nil {
+		return nil, fmt.Errorf("encode block: %w", err)
+	}
 	e := &encodedBlock{
 		least: x.ordinals[0], greatest: x.ordinals[len(x.ordinals)-1], rows: x.rows(),
-		index: x.encode(), pages: w.pages, data: w.data,
+		index: index, pages: w.pages, data: w.data,
 	}
 	if e.size() > math.MaxInt32 {
 		return nil, fmt.Errorf("encode block: it takes more than 2 GiB")

@@ -2,9 +2,8 @@ package store
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
-	"sort"
+	"sync"
 
 	"github.com/RoaringBitmap/roaring"
 )
@@ -85,151 +84,173 @@ func (x *rowIndex) without(dead *roaring.Bitmap) *rowIndex {
 
 // An index is stored as
 //
-//	ordinals uvarint, marks × (next u32, row u32, offset u32), entries
+//	length of the bitmap uvarint, roaring bitmap of the ordinals, marks × (row u32, offset u32), counts
 //
-// An entry is twice the number of an ordinal's rows, plus 1 if the ordinal doesn't follow the one before: then how many lie
-// between comes too. Imports give ordinals one after the other, so an entry is mostly a byte. Before every markEvery-th entry
-// but the first one, a mark says what a reader that begins there has to know, so that one key is found in few steps.
+// A count is the number of an ordinal's rows, as a uvarint; they come in the order of ordinals. Before every markEvery-th
+// count but the first one, a mark says at which row and where in counts it begins, so that one key is found in few steps.
 const (
 	markEvery = 64
-	markSize  = 12
+	markSize  = 8
 )
 
-// marks returns how many marks there are between a number of ordinals.
+// marks returns how many marks there are among a number of ordinals.
 func marks(ordinals int) int { return max(ordinals-1, 0) / markEvery }
 
 // encode returns the bytes of the index, with room for a seal.
-func (x *rowIndex) encode() []byte {
+func (x *rowIndex) encode() ([]byte, error) {
 	n := len(x.ordinals)
-	b := make([]byte, 0, binary.MaxVarintLen32+markSize*marks(n)+3*n+sealSize)
-	b = binary.AppendUvarint(b, uint64(n))
+	bm := roaring.New()
+	bm.AddMany(x.ordinals)
+	bm.RunOptimize()
+	ordinals, err := bm.ToBytes()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, binary.MaxVarintLen32+len(ordinals)+markSize*marks(n)+2*n+sealSize)
+	b = append(binary.AppendUvarint(b, uint64(len(ordinals))), ordinals...)
 	mark := len(b)
 	b = append(b, make([]byte, markSize*marks(n))...)
-	entries := len(b)
-	next := uint64(0)
-	for i, ordinal := range x.ordinals {
+	counts := len(b)
+	for i := range n {
 		from, to := x.at(i)
 		if i > 0 && i%markEvery == 0 {
-			appendUint32s(b[:mark], uint32(next), from, uint32(len(b)-entries))
+			appendUint32s(b[:mark], from, uint32(len(b)-counts))
 			mark += markSize
 		}
-		code, gap := uint64(to-from)<<1, uint64(ordinal)-next
-		if gap > 0 {
-			code |= 1
+		b = binary.AppendUvarint(b, uint64(to-from))
+	}
+	return b, nil
+}
+
+// storedIndex reads an index as it is stored. It aliases the bytes.
+type storedIndex struct {
+	ordinals      roaring.Bitmap
+	marks, counts []byte
+	n             int // ordinals
+}
+
+var storedIndexPool = sync.Pool{New: func() any { return new(storedIndex) }}
+
+// readStored calls fn with a stored index, and returns what it returns, or false if the index can't be read. Bytes that no
+// bitmap wrote, behind a checksum that is right for them, can make a bitmap panic.
+func readStored(b []byte, fn func(*storedIndex) bool) (ok bool) {
+	x := storedIndexPool.Get().(*storedIndex)
+	defer func() {
+		if recover() != nil {
+			ok = false
+			return // x may be in any state
 		}
-		if b = binary.AppendUvarint(b, code); gap > 0 {
-			b = binary.AppendUvarint(b, gap)
-		}
-		next = uint64(ordinal) + 1
-	}
-	return b
+		x.ordinals.Clear()
+		x.marks, x.counts = nil, nil
+		storedIndexPool.Put(x)
+	}()
+	return x.open(b) && fn(x)
 }
 
-// indexReader walks a stored index.
-type indexReader struct {
-	marks   []byte
-	entries []byte
-	at      int    // in entries
-	left    uint64 // ordinals
-	bad     bool
-
-	ordinal  uint32
-	from, to uint32 // its rows
-	next     uint64 // the least ordinal that can follow
-}
-
-func newIndexReader(b []byte) indexReader {
-	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)) { // an ordinal takes a byte at least
-		return indexReader{bad: true}
-	}
-	b = b[size:]
-	m := markSize * marks(int(n))
-	if m > len(b) {
-		return indexReader{bad: true}
-	}
-	return indexReader{marks: b[:m], entries: b[m:], left: n}
-}
-
-func (r *indexReader) uvarint() uint64 {
-	if r.at < len(r.entries) && r.entries[r.at] < 0x80 { // mostly
-		v := r.entries[r.at]
-		r.at++
-		return uint64(v)
-	}
-	v, n := binary.Uvarint(r.entries[r.at:])
-	if n <= 0 {
-		r.bad = true
-		return 0
-	}
-	r.at += n
-	return v
-}
-
-// step goes on to the next ordinal. It returns false at the end, and if the index can't be read: then it is bad.
-func (r *indexReader) step() bool {
-	if r.bad || r.left == 0 {
-		r.bad = r.bad || r.at != len(r.entries)
+func (x *storedIndex) open(b []byte) bool {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
 		return false
 	}
-	r.left--
-	code := r.uvarint()
-	gap := uint64(0)
-	if code&1 != 0 {
-		gap = r.uvarint()
-		r.bad = r.bad || gap == 0 || gap > math.MaxUint32
-	}
-	rows, ordinal := code>>1, r.next+gap
-	if r.bad = r.bad || rows == 0 || rows > maxBlockRows-uint64(r.to) || ordinal > math.MaxUint32; r.bad {
+	if read, err := x.ordinals.FromBuffer(b[n : n+int(size)]); err != nil || read != int64(size) {
 		return false
 	}
-	r.from, r.to = r.to, r.to+uint32(rows)
-	r.ordinal, r.next = uint32(ordinal), ordinal+1
+	b = b[n+int(size):]
+	card := x.ordinals.GetCardinality()
+	if card > uint64(len(b)) || markSize*marks(int(card)) > len(b) { // a count takes a byte at least
+		return false
+	}
+	x.n = int(card)
+	x.marks, x.counts = b[:markSize*marks(x.n)], b[markSize*marks(x.n):]
 	return true
 }
 
-// seek goes on to the last mark before an ordinal, if there is one.
-func (r *indexReader) seek(ordinal uint32) {
-	n := sort.Search(len(r.marks)/markSize, func(i int) bool { return uint32At(r.marks[i*markSize:], 0) > ordinal })
-	if n == 0 {
-		return
+// mark returns the row at which the counts from a multiple of markEvery on begin, and where they are.
+func (x *storedIndex) mark(i int) (row uint32, at int) {
+	if i == 0 {
+		return 0, 0
 	}
-	mark := r.marks[(n-1)*markSize:]
-	r.next, r.to, r.at = uint64(uint32At(mark, 0)), uint32At(mark, 1), int(uint32At(mark, 2))
-	r.left -= uint64(n) * markEvery
-	r.bad = r.bad || r.at > len(r.entries) || r.to > maxBlockRows
+	mark := x.marks[(i/markEvery-1)*markSize:]
+	return uint32At(mark, 0), int(uint32At(mark, 1))
 }
 
-// marked reports whether the mark before entry i, if there is one, is what a reader that comes there has found.
-func (r *indexReader) marked(i int) bool {
-	if i == 0 || i%markEvery != 0 || i/markEvery > len(r.marks)/markSize {
-		return true
+// count returns the rows of the ordinal whose count is at a place in counts and whose first row is known, and the next place.
+func (x *storedIndex) count(row uint32, at int) (to uint32, next int, ok bool) {
+	if at > len(x.counts) {
+		return 0, 0, false
 	}
-	mark := r.marks[(i/markEvery-1)*markSize:]
-	return uint64(uint32At(mark, 0)) == r.next && uint32At(mark, 1) == r.to && int(uint32At(mark, 2)) == r.at
+	rows, n := binary.Uvarint(x.counts[at:])
+	if n <= 0 || rows == 0 || row > maxBlockRows || rows > maxBlockRows-uint64(row) {
+		return 0, 0, false
+	}
+	return row + uint32(rows), at + n, true
 }
 
 // decodeRowIndex reads what encode wrote. The result doesn't alias b.
 func decodeRowIndex(b []byte) (*rowIndex, bool) {
-	r := newIndexReader(b)
-	x := &rowIndex{ordinals: make([]uint32, 0, r.left), ends: make([]uint32, 0, r.left)}
-	for r.marked(len(x.ends)) && r.step() {
-		x.ordinals, x.ends = append(x.ordinals, r.ordinal), append(x.ends, r.to)
+	out := new(rowIndex)
+	ok := readStored(b, func(x *storedIndex) bool {
+		out.ordinals = x.ordinals.ToArray()
+		if len(out.ordinals) != x.n || !ascend(out.ordinals) {
+			return false
+		}
+		out.ends = make([]uint32, x.n)
+		row, at, ok := uint32(0), 0, false
+		for i := range out.ends {
+			if i%markEvery == 0 {
+				if r, a := x.mark(i); r != row || a != at {
+					return false
+				}
+			}
+			if row, at, ok = x.count(row, at); !ok {
+				return false
+			}
+			out.ends[i] = row
+		}
+		return at == len(x.counts)
+	})
+	if !ok {
+		return nil, false
 	}
-	return x, !r.bad && r.left == 0 && r.at == len(r.entries)
+	return out, true
+}
+
+// ascend reports whether each number is greater than the one before.
+func ascend(s []uint32) bool {
+	for i := 1; i < len(s); i++ {
+		if s[i] <= s[i-1] {
+			return false
+		}
+	}
+	return true
 }
 
 // findRows returns the rows [from, to) of an ordinal of a stored index, which are none if it isn't there, and whether what
 // it had to look at could be read.
 func findRows(b []byte, ordinal uint32) (from, to uint32, ok bool) {
-	r := newIndexReader(b)
-	r.seek(ordinal)
-	for r.step() && r.ordinal <= ordinal {
-		if r.ordinal == ordinal {
-			return r.from, r.to, true
+	ok = readStored(b, func(x *storedIndex) bool {
+		if !x.ordinals.Contains(ordinal) {
+			return true
 		}
+		i := int(x.ordinals.Rank(ordinal)) - 1
+		if i < 0 || i >= x.n {
+			return false
+		}
+		row, at := x.mark(i / markEvery * markEvery)
+		for range i%markEvery + 1 {
+			var ok bool
+			from = row
+			if row, at, ok = x.count(row, at); !ok {
+				return false
+			}
+		}
+		to = row
+		return true
+	})
+	if !ok {
+		return 0, 0, false
 	}
-	return 0, 0, !r.bad
+	return from, to, true
 }
 
 // encodeBitmap returns the bytes of a bitmap with room for a seal.
