@@ -66,11 +66,15 @@ func (w *layerWriter) write(ctx context.Context) (err error) {
 	}
 	w.keys.lastOnly = w.lastOnly
 	w.aside = newPartitions(im.spill, max(uint64(w.keys.base), 1), im.s.limits.partBuffer)
-	if err := w.pass(ctx, im.rows.parts, w.items, w.keys.resolve); err != nil {
+	var parts []*partitions
+	for _, d := range im.dividers() {
+		parts = append(parts, d.parts)
+		d.parts = nil // its memory isn't needed after the pass
+	}
+	if err := w.pass(ctx, parts, w.items, w.keys.resolve); err != nil {
 		return err
 	}
-	im.rows.parts = nil // its memory isn't needed any more
-	if err := w.pass(ctx, w.aside, nil, resolveOrdinals); err != nil {
+	if err := w.pass(ctx, []*partitions{w.aside}, nil, resolveOrdinals); err != nil {
 		return err
 	}
 	return w.out.finish(ctx)
@@ -86,9 +90,9 @@ const (
 	streamLeftOut // nowhere: of a suppressed user
 )
 
-// pass stores the rows of partitions, whose keys get their ordinals from resolve. items are the ordinals of the items'
-// codes; rows that were put aside have them already.
-func (w *layerWriter) pass(ctx context.Context, rows *partitions, items []uint32, resolve func(context.Context, *unit) error) error {
+// pass stores the rows of partitions, one or several of each range, whose keys get their ordinals from resolve. items are the
+// ordinals of the items' codes; rows that were put aside have them already.
+func (w *layerWriter) pass(ctx context.Context, rows []*partitions, items []uint32, resolve func(context.Context, *unit) error) error {
 	src := &unitSource{rows: rows, layout: w.im.layout, limits: &w.im.s.limits, lastOnly: w.lastOnly, together: w.existing != nil}
 	var resolving, storing turns
 	g, working := errgroup.WithContext(ctx)
@@ -151,7 +155,7 @@ func (w *layerWriter) putAside(u *unit) error {
 			continue
 		}
 		for _, row := range u.rowsOf(i) {
-			if err := w.aside.add(uint64(u.ordinals[i]), nil, u.record(row)); err != nil {
+			if err := w.aside.add(0, uint64(u.ordinals[i]), nil, u.record(row)); err != nil {
 				return err
 			}
 		}
