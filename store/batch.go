@@ -20,6 +20,7 @@ type batch struct {
 type batchColumn struct {
 	form     columnForm
 	nullable bool
+	nulls    bool // there are some
 	array    arrow.Array
 
 	longs   []int64
@@ -78,6 +79,7 @@ func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
 	for n, c := range l.cols {
 		col := &b.cols[n]
 		*col = batchColumn{nullable: l.fields[c.field].Nullable, array: rec.Column(c.field)}
+		col.nulls = col.array.NullN() > 0
 		switch a := col.array.(type) {
 		case *array.Int64:
 			col.form, col.longs = formLong, a.Int64Values()
@@ -104,7 +106,7 @@ func (b *batch) appendRow(dst []byte, i int, item uint32) []byte {
 	for n := range b.cols {
 		col := &b.cols[n]
 		if col.nullable {
-			if col.array.IsNull(i) {
+			if col.nulls && col.array.IsNull(i) {
 				dst = append(dst, 0)
 				continue
 			}

@@ -116,6 +116,13 @@ type itemTable struct {
 	table idTable
 	runs  []uint32    // the first code of each run that the table's codes were given from
 	full  []itemCodes // earlier tables
+	found []foundSlot // scratch of codes
+}
+
+// foundSlot is a short ID, and what lies where the search for it begins.
+type foundSlot struct {
+	idSlot
+	word uint64
 }
 
 // itemCodes is a table in the spill file: its IDs in the order of (hash, ID).
@@ -124,12 +131,24 @@ type itemCodes struct {
 	codes []uint32 // of the IDs
 }
 
+// code gives an ID its code.
 func (t *itemTable) code(id []byte) (uint32, error) {
-	if len(t.table.ids.data) >= t.limit {
-		if err := t.flush(); err != nil {
-			return 0, err
-		}
+	err := t.makeRoom()
+	if err != nil {
+		return 0, err
 	}
+	return t.lookUp(id), nil
+}
+
+// makeRoom empties a full table.
+func (t *itemTable) makeRoom() error {
+	if len(t.table.ids.data) < t.limit {
+		return nil
+	}
+	return t.flush()
+}
+
+func (t *itemTable) lookUp(id []byte) uint32 {
 	hash := uint64(0)
 	if len(id) > shortID {
 		hash = t.hash(id)
@@ -138,7 +157,37 @@ func (t *itemTable) code(id []byte) (uint32, error) {
 	if int(c) == codeRun*len(t.runs) {
 		t.runs = append(t.runs, t.given.Add(codeRun)-codeRun)
 	}
-	return t.runs[c/codeRun] + c%codeRun, nil
+	return t.global(c)
+}
+
+// global returns the import's code of a code of the table.
+func (t *itemTable) global(code uint32) uint32 { return t.runs[code/codeRun] + code%codeRun }
+
+// codes gives IDs of a column, from the given row on, their codes.
+func (t *itemTable) codes(dst []uint32, ids *stringValues, from int) error {
+	if err := t.makeRoom(); err != nil {
+		return err
+	}
+	// Most IDs are short and in the table: first the slots of all of them are loaded, and then their words.
+	slots := t.found[:0]
+	for i := range dst {
+		s := foundSlot{}
+		if id := ids.at(from + i); len(id) <= shortID && len(t.table.slots) > 0 {
+			s.word = shortWord(id)
+			s.idSlot = t.table.slots[slotOf(s.word, len(t.table.slots))]
+		}
+		slots = append(slots, s)
+	}
+	t.found = slots
+	for i := range dst {
+		id := ids.at(from + i)
+		if s := &slots[i]; s.code > 0 && s.size == uint32(len(id)) && t.table.words[s.code-1] == s.word {
+			dst[i] = t.global(s.code - 1)
+		} else {
+			dst[i] = t.lookUp(id)
+		}
+	}
+	return nil
 }
 
 // flush writes the table to the spill file.
@@ -153,7 +202,7 @@ func (t *itemTable) flush() error {
 	for i, s := range sorted {
 		id := t.table.ids.at(int(s.code))
 		b = append(binary.AppendUvarint(appendHash(b, s.hash), uint64(len(id))), id...)
-		codes[i] = t.runs[s.code/codeRun] + s.code%codeRun
+		codes[i] = t.global(s.code)
 	}
 	sec, err := t.spill.append(b)
 	if err != nil {

@@ -320,7 +320,7 @@ func (e *unitEncoder) key(ctx context.Context, u *unit, i int) error {
 			e.pages.begin(e.layout, 8*e.most)
 			e.index = newRowIndex()
 		}
-		if err := e.pages.addRecord(e.layout, rec); err != nil {
+		if err := e.pages.addRecord(rec); err != nil {
 			return err
 		}
 		if e.layout.items {

@@ -172,11 +172,13 @@ func (p *pagedRows) readColumn(i, col int, from, to uint32, dst *block.Column) e
 
 // pageWriter writes the pages of one block after another. It is for one goroutine.
 type pageWriter struct {
-	codec block.Codec
-	limit int // rows of a page
-	enc   block.Encoder
+	codec  block.Codec
+	limit  int // rows of a page
+	enc    block.Encoder
+	layout *rowLayout // of the block
 
 	cols  []block.Column // of the rows that wait to become a page
+	recs  [][]byte       // records that wait and aren't in cols yet
 	rows  int            // that wait
 	pages []pageEntry
 	data  []byte
@@ -200,13 +202,18 @@ func (w *pageWriter) begin(l *rowLayout, size int) {
 		w.cols[i].Reset()
 		w.cols[i].Kind = l.cols[i].kind
 	}
-	w.rows, w.pages, w.data = 0, nil, buffers.get(size)
+	w.layout = l
+	w.recs, w.rows, w.pages, w.data = w.recs[:0], 0, nil, buffers.get(size)
 }
 
 // flush makes a page of the rows that wait.
 func (w *pageWriter) flush() (err error) {
 	if w.rows == 0 {
 		return nil
+	}
+	if len(w.recs) > 0 {
+		w.layout.appendRecords(w.cols, w.recs)
+		w.recs = w.recs[:0]
 	}
 	start := len(w.data)
 	if w.data, err = w.enc.Append(w.data, w.codec, w.rows, w.cols); err != nil {
@@ -221,9 +228,10 @@ func (w *pageWriter) flush() (err error) {
 	return nil
 }
 
-// addRecord adds a row.
-func (w *pageWriter) addRecord(l *rowLayout, rec []byte) error {
-	l.appendRecord(w.cols, rec)
+// addRecord adds a row. The record is read when its page is made: it has to stay as it is until the block is encoded. A block
+// is made of records or of columns.
+func (w *pageWriter) addRecord(rec []byte) error {
+	w.recs = append(w.recs, rec)
 	if w.rows++; w.rows < w.limit {
 		return nil
 	}

@@ -78,15 +78,18 @@ func (p *partitions) end(part *partition, row []byte, rec, id int) error {
 	if len(row) < p.limit {
 		return nil
 	}
-	sec, err := p.spill.append(row)
+	// Whole buffers are written, which are pages of the file: see [spillPage].
+	whole := len(row) - len(row)%p.limit
+	sec, err := p.spill.append(row[:whole])
 	if err != nil {
 		return err
 	}
 	part.spilled = append(part.spilled, sec)
 	part.bytes += sec.size
-	if part.buf = row[:0]; cap(row) > 2*p.limit {
-		part.buf = nil // a large row's memory isn't kept
+	if cap(row) > 2*p.limit { // a large row's memory isn't kept
+		part.buf = nil
 	}
+	part.buf = append(part.buf[:0], row[whole:]...)
 	return nil
 }
 
@@ -133,6 +136,10 @@ func (p *partitions) reader(part *partition) *bufio.Reader {
 	return bufio.NewReaderSize(io.MultiReader(p.spill.reader(mergeBuffer(1), part.spilled...), bytes.NewReader(part.buf)), mergeBuffer(1))
 }
 
+// dividedRows is how many rows are divided together: items are looked up and keys hashed one right after the other, so that
+// the processor waits for memory once for several.
+const dividedRows = 256
+
 // rowDivider takes a share of the rows of an import and divides them. It is for one goroutine.
 type rowDivider struct {
 	layout *rowLayout
@@ -140,6 +147,8 @@ type rowDivider struct {
 	parts  *partitions
 	chunk  int64 // of the last row
 	read   int64 // rows
+	codes  [dividedRows]uint32
+	hashes [dividedRows]uint64
 
 	// ITEM_IDs of interactions have codes, given in the order in which they come. The table of those that came last is
 	// in memory; when it is full it goes to the spill file, and an item that comes again gets another code.
@@ -156,8 +165,8 @@ func (r *rowDivider) append(chunk int64, rec arrow.Record) error {
 	if err != nil {
 		return err
 	}
-	for i := range int(rec.NumRows()) {
-		if err := r.add(b, i); err != nil {
+	for from := 0; from < int(rec.NumRows()); from += dividedRows {
+		if err := r.divide(b, from, min(from+dividedRows, int(rec.NumRows()))); err != nil {
 			return err
 		}
 	}
@@ -165,23 +174,31 @@ func (r *rowDivider) append(chunk int64, rec arrow.Record) error {
 	return nil
 }
 
-// add takes a row of a batch.
-func (r *rowDivider) add(bt *batch, i int) error {
-	key := bt.key.at(i)
-	if err := checkID(i, r.layout.fields[r.layout.key].Name, key); err != nil {
-		return err
-	}
-	item := uint32(0)
+// divide takes up to dividedRows rows of a batch.
+func (r *rowDivider) divide(b *batch, from, to int) error {
 	if r.layout.items {
-		id := bt.item.at(i)
-		err := checkID(i, ColumnItemID, id)
-		if err == nil {
-			item, err = r.items.code(id)
+		for i := from; i < to; i++ {
+			if err := checkID(i, ColumnItemID, b.item.at(i)); err != nil {
+				return err
+			}
 		}
-		if err != nil {
+		if err := r.items.codes(r.codes[:to-from], &b.item, from); err != nil {
 			return err
 		}
 	}
-	part, row, at := r.parts.begin(r.chunk, r.hash(key), key)
-	return r.parts.end(part, bt.appendRow(row, i, item), at, len(key))
+	for i := from; i < to; i++ {
+		key := b.key.at(i)
+		if err := checkID(i, r.layout.fields[r.layout.key].Name, key); err != nil {
+			return err
+		}
+		r.hashes[i-from] = r.hash(key)
+	}
+	for i := from; i < to; i++ {
+		key := b.key.at(i)
+		part, row, at := r.parts.begin(r.chunk, r.hashes[i-from], key)
+		if err := r.parts.end(part, b.appendRow(row, i, r.codes[i-from]), at, len(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

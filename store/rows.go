@@ -125,36 +125,60 @@ func recordItem(rec []byte) uint32 { return binary.LittleEndian.Uint32(rec[itemA
 
 func setRecordItem(rec []byte, v uint32) { binary.LittleEndian.PutUint32(rec[itemAt:], v) }
 
-// appendRecord appends a record to the columns of a block; its ITEM_ID is an ordinal.
-func (l *rowLayout) appendRecord(cols []block.Column, rec []byte) {
+// appendRecords appends records to the columns of a block, column by column; their ITEM_IDs are ordinals. It spoils recs.
+func (l *rowLayout) appendRecords(cols []block.Column, recs [][]byte) {
 	for n := range cols {
 		col := &cols[n]
 		if n == 1 && l.items {
-			col.AppendInt(int64(binary.LittleEndian.Uint32(rec)))
-			rec = rec[4:]
+			for i, rec := range recs {
+				col.AppendInt(int64(binary.LittleEndian.Uint32(rec)))
+				recs[i] = rec[4:]
+			}
 			continue
 		}
-		if l.fields[l.cols[n].field].Nullable {
-			null := rec[0] == 0
-			if rec = rec[1:]; null {
+		if !l.fields[l.cols[n].field].Nullable {
+			appendValues(col, recs)
+			continue
+		}
+		for from := 0; from < len(recs); {
+			to := from
+			for ; to < len(recs) && recs[to][0] != 0; to++ {
+				recs[to] = recs[to][1:]
+			}
+			appendValues(col, recs[from:to])
+			if from = to; from < len(recs) {
 				col.AppendNull()
-				continue
+				recs[from] = recs[from][1:]
+				from++
 			}
 		}
-		switch col.Kind {
-		case block.Int:
+	}
+}
+
+// appendValues appends the values that records begin with to a column, and takes them off the records.
+func appendValues(col *block.Column, recs [][]byte) {
+	switch col.Kind {
+	case block.Int:
+		for i, rec := range recs {
 			col.AppendInt(int64(binary.LittleEndian.Uint64(rec)))
-			rec = rec[8:]
-		case block.Float32:
+			recs[i] = rec[8:]
+		}
+	case block.Float32:
+		for i, rec := range recs {
 			col.AppendFloat32(math.Float32frombits(binary.LittleEndian.Uint32(rec)))
-			rec = rec[4:]
-		case block.Float64:
+			recs[i] = rec[4:]
+		}
+	case block.Float64:
+		for i, rec := range recs {
 			col.AppendFloat64(math.Float64frombits(binary.LittleEndian.Uint64(rec)))
-			rec = rec[8:]
-		case block.String:
+			recs[i] = rec[8:]
+		}
+	case block.String:
+		for i, rec := range recs {
 			size, used := binary.Uvarint(rec)
-			col.AppendString(rec[used : used+int(size)])
-			rec = rec[used+int(size):]
+			end := used + int(size)
+			col.AppendString(rec[used:end])
+			recs[i] = rec[end:]
 		}
 	}
 }
@@ -189,7 +213,7 @@ func (l *rowLayout) isRecord(rec []byte, cols int) bool {
 	return cols <= len(l.cols) && !r.bad && len(r.b) == 0
 }
 
-// recordOf appends the record of row i of a block's columns: the inverse of appendRecord.
+// recordOf appends the record of row i of a block's columns: the inverse of appendRecords.
 func (l *rowLayout) recordOf(dst []byte, cols []block.Column, i int) []byte {
 	for n := range cols {
 		col := &cols[n]

@@ -74,8 +74,8 @@ func TestRecord(t *testing.T) {
 			if recordItem(r) != uint32(i*i) || recordTime(r) != rec.Column(len(fields)-1).(*array.Int64).Value(i) {
 				t.Fatal("item or time lie elsewhere in the record")
 			}
-			l.appendRecord(cols, r)
 		}
+		l.appendRecords(cols, slices.Clone(records))
 		for i := range n {
 			if got := l.recordOf(nil, cols, i); !bytes.Equal(got, records[i]) {
 				t.Fatalf("row %d: %x, want %x", i, got, records[i])
