@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -14,6 +15,7 @@ type batch struct {
 	key  stringValues
 	item stringValues // of a layout with items
 	cols []batchColumn
+	room int // for a record of short strings, and for what copyShort writes behind it
 }
 
 // batchColumn is the values of one column, in the slice of its type.
@@ -62,6 +64,26 @@ func (s *stringValues) at(i int) []byte {
 	return s.data[s.offsets[i]-base : s.offsets[i+1]-base]
 }
 
+// shortCopy is the length up to which a string is copied by one move of this many bytes.
+const shortCopy = 16
+
+// copyShort copies src, and maybe garbage behind it: dst has to go on for shortCopy bytes. It returns the length of src.
+func copyShort(dst, src []byte) int {
+	if len(src) <= shortCopy && cap(src) >= shortCopy {
+		*(*[shortCopy]byte)(dst) = *(*[shortCopy]byte)(src[:shortCopy])
+		return len(src)
+	}
+	return copy(dst, src)
+}
+
+// grow makes room for n bytes more.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) < n {
+		b = slices.Grow(b, n)
+	}
+	return b
+}
+
 // newBatch checks that rec has the columns of the layout and holds no null where the schema forbids it.
 func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
 	if int(rec.NumCols()) != len(l.fields) {
@@ -75,8 +97,9 @@ func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
 			return nil, fmt.Errorf("column %s of the record holds nulls, which its schema forbids", f.Name)
 		}
 	}
-	b := &batch{key: newStringValues(rec.Column(l.key).(*array.String)), cols: make([]batchColumn, len(l.cols))}
+	b := &batch{key: newStringValues(rec.Column(l.key).(*array.String)), cols: make([]batchColumn, len(l.cols)), room: shortCopy}
 	for n, c := range l.cols {
+		b.room += 1 + binary.MaxVarintLen64
 		col := &b.cols[n]
 		*col = batchColumn{nullable: l.fields[c.field].Nullable, array: rec.Column(c.field)}
 		col.nulls = col.array.NullN() > 0
@@ -93,6 +116,7 @@ func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
 			col.form, col.doubles = formDouble, a.Float64Values()
 		case *array.String:
 			col.form, col.strings = formString, newStringValues(a)
+			b.room += shortCopy
 		}
 	}
 	if l.items {
@@ -103,37 +127,52 @@ func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
 
 // appendRow appends the record of row i, with item as the code of its ITEM_ID.
 func (b *batch) appendRow(dst []byte, i int, item uint32) []byte {
+	dst = grow(dst, b.room)
+	at := len(dst)
+	dst = dst[:cap(dst)]
 	for n := range b.cols {
 		col := &b.cols[n]
 		if col.nullable {
 			if col.nulls && col.array.IsNull(i) {
-				dst = append(dst, 0)
+				dst[at] = 0
+				at++
 				continue
 			}
-			dst = append(dst, 1)
+			dst[at] = 1
+			at++
 		}
 		switch col.form {
 		case formItem:
-			dst = binary.LittleEndian.AppendUint32(dst, item)
+			binary.LittleEndian.PutUint32(dst[at:], item)
+			at += 4
 		case formLong:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(col.longs[i]))
+			binary.LittleEndian.PutUint64(dst[at:], uint64(col.longs[i]))
+			at += 8
 		case formInt:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(int64(col.ints[i])))
+			binary.LittleEndian.PutUint64(dst[at:], uint64(int64(col.ints[i])))
+			at += 8
 		case formBool:
 			v := uint64(0)
 			if col.array.(*array.Boolean).Value(i) {
 				v = 1
 			}
-			dst = binary.LittleEndian.AppendUint64(dst, v)
+			binary.LittleEndian.PutUint64(dst[at:], v)
+			at += 8
 		case formFloat:
-			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(col.floats[i]))
+			binary.LittleEndian.PutUint32(dst[at:], math.Float32bits(col.floats[i]))
+			at += 4
 		case formDouble:
-			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(col.doubles[i]))
+			binary.LittleEndian.PutUint64(dst[at:], math.Float64bits(col.doubles[i]))
+			at += 8
 		case formString:
 			s := col.strings.at(i)
-			dst = binary.AppendUvarint(dst, uint64(len(s)))
-			dst = append(dst, s...)
+			at += binary.PutUvarint(dst[at:], uint64(len(s)))
+			if len(s) > shortCopy {
+				dst = grow(dst[:at], len(s)+b.room)
+				dst = dst[:cap(dst)]
+			}
+			at += copyShort(dst[at:], s)
 		}
 	}
-	return dst
+	return dst[:at]
 }

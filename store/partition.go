@@ -45,6 +45,9 @@ type partition struct {
 	chunk   int64 // of the last row
 }
 
+// rowHead is what a row takes at most before its ID.
+const rowHead = 3 + 1 + 8
+
 // newPartitions divides keys below a limit.
 func newPartitions(spill *spillFile, keys uint64, limit int) *partitions {
 	return &partitions{spill: spill, shift: max(bits.Len64(keys-1)-bits.Len(partitionCount-1), 0), limit: limit}
@@ -58,10 +61,14 @@ func (p *partitions) begin(chunk int64, key uint64, id []byte) (part *partition,
 		row = binary.AppendUvarint(append(row, 0), uint64(chunk))
 		part.chunk = chunk
 	}
-	row = binary.AppendUvarint(row, uint64(len(id)+1))
-	row = appendHash(append(row, 0), key)
-	row = append(row, id...)
-	return part, row, len(row)
+	row = grow(row, rowHead+len(id)+shortCopy)
+	at := len(row)
+	row = row[:cap(row)]
+	at += binary.PutUvarint(row[at:], uint64(len(id)+1)) + 1
+	binary.BigEndian.PutUint64(row[at:], key<<(64-hashBits))
+	at += hashBytes
+	at += copyShort(row[at:], id)
+	return part, row[:at], at
 }
 
 // end takes a row that begin began. rec is where its record begins, and id the length of its ID.
