@@ -179,6 +179,7 @@ type pageWriter struct {
 
 	cols  []block.Column // of the rows that wait to become a page
 	recs  [][]byte       // records that wait and aren't in cols yet
+	count func([]int64)  // is given the ITEM_IDs of pages that are made of records; may be nil
 	rows  int            // that wait
 	pages []pageEntry
 	data  []byte
@@ -214,6 +215,9 @@ func (w *pageWriter) flush() (err error) {
 	if len(w.recs) > 0 {
 		w.layout.appendRecords(w.cols, w.recs)
 		w.recs = w.recs[:0]
+		if w.count != nil {
+			w.count(w.cols[1].Int)
+		}
 	}
 	start := len(w.data)
 	if w.data, err = w.enc.Append(w.data, w.codec, w.rows, w.cols); err != nil {
@@ -228,15 +232,19 @@ func (w *pageWriter) flush() (err error) {
 	return nil
 }
 
-// addRecord adds a row. The record is read when its page is made: it has to stay as it is until the block is encoded. A block
-// is made of records or of columns.
-func (w *pageWriter) addRecord(rec []byte) error {
-	w.recs = append(w.recs, rec)
-	if w.rows++; w.rows < w.limit {
-		return nil
-	}
-	if err := w.flush(); err != nil {
-		return fmt.Errorf("encode block: %w", err)
+// addRecords adds rows. A record is read when its page is made: it has to stay as it is until the block is encoded. A block is
+// made of records or of columns.
+func (w *pageWriter) addRecords(recs [][]byte) error {
+	for len(recs) > 0 {
+		n := min(len(recs), w.limit-w.rows)
+		w.recs = append(w.recs, recs[:n]...)
+		w.rows += n
+		if recs = recs[n:]; w.rows < w.limit {
+			continue
+		}
+		if err := w.flush(); err != nil {
+			return fmt.Errorf("encode block: %w", err)
+		}
 	}
 	return nil
 }

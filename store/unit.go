@@ -12,14 +12,15 @@ type unit struct {
 	data   []byte // rows as partitions hold them
 	shares []share
 	table  idTable
-	hashes []uint64 // by code
-	rows   []unitRow
+	hashes []uint64  // by code
+	rows   []unitRow // in the order in which they came
+	codes  []uint32  // of their keys
 
 	keys   []hashedCode // of the table, in the order of (hash, ID)
 	rank   []uint32     // of a code in keys
 	next   []uint32     // by key: scratch of group
 	starts []uint32     // where the rows of each begin in byKey, and where the last end
-	byKey  []uint32     // rows in the order of keys, of one key by time and then in the order in which they came
+	byKey  []unitRow    // in the order of keys, of one key by time and then in the order in which they came
 
 	ordinals []uint32 // of the keys, in their order
 	known    []bool   // keys that were found in the dictionary
@@ -37,7 +38,6 @@ type unit struct {
 type unitRow struct {
 	time     int64
 	off, end uint32 // of its record in data
-	key      uint32 // code in the table
 }
 
 // share is the part of a unit's data that one divider took of one range.
@@ -73,7 +73,7 @@ func (u *unit) load(src *unitSource, items []uint32) (err error) {
 // begin forgets the rows that were parsed before.
 func (u *unit) begin() {
 	u.table.reset()
-	u.hashes, u.rows = u.hashes[:0], u.rows[:0]
+	u.hashes, u.rows, u.codes = u.hashes[:0], u.rows[:0], u.codes[:0]
 }
 
 // parse finds the rows of shares, in the order of their chunks.
@@ -113,8 +113,9 @@ func (u *unit) parseChunk(s *share, layout *rowLayout, items []uint32) {
 	for at < s.end && u.data[at] != 0 {
 		key, id, rec, size := nextRow(u.data[at:])
 		end := at + size
-		r := unitRow{off: uint32(end - len(rec)), end: uint32(end), key: u.table.code(key, id)}
-		if int(r.key) == len(u.hashes) {
+		r := unitRow{off: uint32(end - len(rec)), end: uint32(end)}
+		code := u.table.code(key, id)
+		if int(code) == len(u.hashes) {
 			u.hashes = append(u.hashes, key)
 		}
 		if layout.time {
@@ -123,7 +124,7 @@ func (u *unit) parseChunk(s *share, layout *rowLayout, items []uint32) {
 		if items != nil {
 			setRecordItem(rec, items[recordItem(rec)])
 		}
-		u.rows = append(u.rows, r)
+		u.rows, u.codes = append(u.rows, r), append(u.codes, code)
 		at = end
 	}
 	s.at = at
@@ -142,23 +143,23 @@ func (u *unit) group(layout *rowLayout) {
 	}
 	u.starts = slices.Grow(u.starts[:0], len(u.keys)+1)[:len(u.keys)+1]
 	clear(u.starts)
-	for i := range u.rows {
-		u.starts[u.rank[u.rows[i].key]+1]++
+	for _, code := range u.codes {
+		u.starts[u.rank[code]+1]++
 	}
 	for i := range u.keys {
 		u.starts[i+1] += u.starts[i]
 	}
 	u.next = append(u.next[:0], u.starts...)
 	u.byKey = slices.Grow(u.byKey[:0], len(u.rows))[:len(u.rows)]
-	for n := range u.rows {
-		at := &u.next[u.rank[u.rows[n].key]]
-		u.byKey[*at] = uint32(n)
+	for i, code := range u.codes {
+		at := &u.next[u.rank[code]]
+		u.byKey[*at] = u.rows[i]
 		*at++
 	}
 	if !layout.time {
 		return
 	}
-	byTime := func(a, b uint32) int { return cmp.Compare(u.rows[a].time, u.rows[b].time) }
+	byTime := func(a, b unitRow) int { return cmp.Compare(a.time, b.time) }
 	for i := range u.keys {
 		if rows := u.rowsOf(i); !slices.IsSortedFunc(rows, byTime) { // they mostly come in order
 			slices.SortStableFunc(rows, byTime)
@@ -167,10 +168,10 @@ func (u *unit) group(layout *rowLayout) {
 }
 
 // rowsOf returns the rows of the i-th key.
-func (u *unit) rowsOf(i int) []uint32 { return u.byKey[u.starts[i]:u.starts[i+1]] }
+func (u *unit) rowsOf(i int) []unitRow { return u.byKey[u.starts[i]:u.starts[i+1]] }
 
 // record returns the record of a row. It aliases data.
-func (u *unit) record(row uint32) []byte { return u.data[u.rows[row].off:u.rows[row].end] }
+func (u *unit) record(row unitRow) []byte { return u.data[row.off:row.end] }
 
 // key returns the hash and the ID of the i-th key. The ID aliases the unit.
 func (u *unit) key(i int) (hash uint64, id []byte) {
