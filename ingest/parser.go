@@ -18,7 +18,20 @@ type Parser struct {
 	columns []*column
 	record  arrow.Record // over them, or nil
 	err     error        // what Next returns from now on
+
+	// Rows without quotes wait here, to be parsed column by column.
+	spans []span // of their fields, row by row
+	heads []head // of the rows
 }
+
+// head is where a row that waits begins.
+type head struct {
+	start int // in the chunk
+	line  int64
+}
+
+// waitingRows is how many rows are parsed together at most.
+const waitingRows = 128
 
 // NewParser returns a parser, which belongs to one goroutine.
 func (r *DatasetReader) NewParser() *Parser {
@@ -77,45 +90,80 @@ func (p *Parser) Next() (rec arrow.Record, chunk int64, err error) {
 func (p *Parser) readRows() (rows int, err error) {
 	for size := 0; rows < maxBatchRows && size < maxBatchBytes; {
 		err := p.csv.next()
-		if err == io.EOF {
-			if rows > 0 && !p.across {
-				break
+		if err == nil && len(p.csv.places) == 0 && len(p.csv.fields) == len(p.r.order) {
+			p.spans = append(p.spans, p.csv.fields...)
+			p.heads = append(p.heads, head{p.csv.recordStart, p.csv.recordLine})
+			if len(p.heads) == waitingRows {
+				if err := p.parseWaiting(); err != nil {
+					return rows, p.r.fail(p.chunk, err)
+				}
 			}
-			if p.chunk, err = p.r.cut(&p.csv); err != nil {
-				return rows, err
+		} else {
+			if err := p.parseWaiting(); err != nil {
+				return rows, p.r.fail(p.chunk, err)
 			}
-			continue
+			if err == io.EOF {
+				if rows > 0 && !p.across {
+					break
+				}
+				if p.chunk, err = p.r.cut(&p.csv); err != nil {
+					return rows, err
+				}
+				continue
+			}
+			if err == nil {
+				err = p.readRow()
+			}
+			if err != nil {
+				return rows, p.r.fail(p.chunk, err)
+			}
 		}
-		n := 0
-		if err == nil {
-			n, err = p.readRow()
-		}
-		if err != nil {
-			return rows, p.r.fail(p.chunk, err)
-		}
-		size += n
+		size += p.csv.start - p.csv.recordStart
 		rows++
+	}
+	if err := p.parseWaiting(); err != nil {
+		return rows, p.r.fail(p.chunk, err)
 	}
 	return rows, nil
 }
 
-// readRow appends the current record to the columns and returns its size.
-func (p *Parser) readRow() (size int, err error) {
+// parseWaiting appends the rows that wait to the columns. The error is that of the first field that is wrong, by rows.
+func (p *Parser) parseWaiting() (err error) {
+	rows := len(p.heads)
+	if rows == 0 {
+		return nil
+	}
+	for i, to := range p.r.order {
+		c := p.columns[to]
+		row, problem := c.appendCells(p.csv.buf, p.spans, i, len(p.r.order), rows)
+		if problem != "" {
+			rows = row // of the columns that follow only what is before counts
+			at := p.heads[row]
+			err = &Error{
+				File: p.csv.file, Line: at.line, Column: int64(p.spans[row*len(p.r.order)+i].start-at.start) + 1,
+				Field: c.field.Name, Problem: problem,
+			}
+		}
+	}
+	p.spans, p.heads = p.spans[:0], p.heads[:0]
+	return err
+}
+
+// readRow appends the current record to the columns.
+func (p *Parser) readRow() error {
 	csv := &p.csv
 	if len(csv.fields) != len(p.r.order) {
-		return 0, &Error{
+		return &Error{
 			File: csv.file, Line: csv.recordLine,
 			Problem: fmt.Sprintf("row of %d fields under a header of %d; add or remove commas, or quote values with commas in them",
 				len(csv.fields), len(p.r.order)),
 		}
 	}
 	for i, to := range p.r.order {
-		cell := csv.field(i)
-		size += len(cell)
 		c := p.columns[to]
-		if problem := c.append(cell); problem != "" {
-			return 0, csv.failField(i, c.field.Name, problem)
+		if problem := c.append(csv.field(i)); problem != "" {
+			return csv.failField(i, c.field.Name, problem)
 		}
 	}
-	return size, nil
+	return nil
 }
