@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
-	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/expunge-db/expunge/ingest"
@@ -290,38 +290,39 @@ func (e *Engine) importRows(ctx context.Context, job Job, r *ingest.DatasetReade
 	return nil
 }
 
-// readRows parses the next rows while the store takes the last ones.
+// mostReaders is how many goroutines read one dataset at most: each takes some 10 MB and more.
+const mostReaders = 4
+
+// readRows lets several goroutines each parse chunks of the rows and give them to the store.
 func (e *Engine) readRows(ctx context.Context, job Job, r *ingest.DatasetReader, im *store.Import) error {
 	g, ctx := errgroup.WithContext(ctx)
-	parsed := make(chan arrow.Record) // without a buffer: a record holds until the one after the next is asked for
-	g.Go(func() error {
-		defer close(parsed)
-		for {
-			p := r.Progress()
-			e.setProgress(job.Seq, Progress{Step: StepReading, Done: p.BytesRead, Total: p.BytesTotal, Unit: "bytes"})
-			rec, err := r.Next()
-			if err == io.EOF {
-				return nil
+	for range min(runtime.GOMAXPROCS(0), mostReaders) {
+		rows, to := r.NewParser(), im.NewAppender()
+		g.Go(func() error {
+			for {
+				p := r.Progress()
+				e.setProgress(job.Seq, Progress{Step: StepReading, Done: p.BytesRead, Total: p.BytesTotal, Unit: "bytes"})
+				rec, chunk, err := rows.Next()
+				if err == io.EOF {
+					return nil
+				}
+				if err == nil {
+					err = to.Append(chunk, rec)
+				}
+				if err == nil && r.Err() == nil { // else the rest of the chunk may hold an earlier mistake
+					err = ctx.Err()
+				}
+				if err != nil {
+					return err
+				}
 			}
-			if err != nil {
-				return err
-			}
-			select {
-			case parsed <- rec:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	})
-	g.Go(func() error {
-		for rec := range parsed {
-			if err := im.Append(rec); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return g.Wait()
+		})
+	}
+	err := g.Wait()
+	if first := r.Err(); first != nil {
+		return first
+	}
+	return err
 }
 
 // datasetSchema returns the schema of a dataset as the reader of its files wants it.

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -121,6 +122,45 @@ func (c *column) append(cell []byte) (problem string) {
 	c.rows++
 	return ""
 }
+
+// appendCells adds the values of rows in buf, whose fields' spans lie step apart from the one at on. It returns how many it
+// added before the first that is wrong, and what is wrong with that.
+func (c *column) appendCells(buf []byte, spans []span, at, step, rows int) (row int, problem string) {
+	for ; row < rows; row, at = row+1, at+step {
+		cell := buf[spans[at].start:spans[at].end]
+		switch c.field.Type {
+		case String:
+			if n := len(cell); n > 0 && n <= shortCell && cap(cell) >= shortCell {
+				c.data = slices.Grow(c.data, shortCell)
+				end := len(c.data)
+				*(*[shortCell]byte)(c.data[end : end+shortCell]) = *(*[shortCell]byte)(cell[:shortCell])
+				c.data = c.data[:end+n]
+				c.offsets = append(c.offsets, int32(end+n))
+				c.rows++
+				continue
+			}
+		case Long:
+			if v, ok := parseInt(cell); ok {
+				c.longs = append(c.longs, v)
+				c.rows++
+				continue
+			}
+		case Float:
+			if v, ok := parseFloat32(cell); ok {
+				c.floats = append(c.floats, v)
+				c.rows++
+				continue
+			}
+		}
+		if problem := c.append(cell); problem != "" {
+			return row, problem
+		}
+	}
+	return row, ""
+}
+
+// shortCell is the length up to which a string is copied by one move of this many bytes.
+const shortCell = 16
 
 // appendEmpty adds a null: an empty cell is how CSV spells it, for strings too.
 func (c *column) appendEmpty() (problem string) {

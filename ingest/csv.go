@@ -296,6 +296,12 @@ func (c *csvReader) notUTF8(recordStart int) error {
 	return c.failAt(at, invalidUTF8)
 }
 
+// failField is an error at a field of the record.
+func (c *csvReader) failField(field int, name, problem string) error {
+	at := c.place(field)
+	return &Error{File: c.file, Line: at.line, Column: at.column, Field: name, Problem: problem}
+}
+
 func (c *csvReader) failAt(at place, problem string) error {
 	return &Error{File: c.file, Line: at.line, Column: at.column, Problem: problem}
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 )
 
 const (
@@ -28,23 +28,20 @@ const (
 // at 20000. Numbers are in decimal, booleans are true or false in any case, and
 // timestamps are any whole number of 64 bits.
 //
-// A reader belongs to one goroutine, except for Progress.
+// A reader belongs to one goroutine, which calls Next, or to those that call Next of its parsers. Progress is for any.
 type DatasetReader struct {
-	stream  *stream
-	schema  *Schema
-	arrow   *arrow.Schema
-	sets    [2]columnSet // filled in turn
-	turn    int
-	columns []*column // of the set whose turn it is
-	order   []int     // the schema's field for each column of the files; nil before the first header
-	first   string
-	err     error // what Next returns from now on
-}
+	schema *Schema
+	arrow  *arrow.Schema
+	alone  *Parser // of Next
+	stream *stream // but for its progress: the holder of mu
 
-// columnSet is the buffers of one record.
-type columnSet struct {
-	columns []*column
-	record  arrow.Record // over them, or nil
+	mu      sync.Mutex // held to cut the files in chunks
+	parsers []*Parser
+	chunks  int64 // cut so far
+	order   []int // the schema's field for each column of the files; nil before the first header
+	first   string
+	failed  int64 // the chunk that err comes from
+	err     error // what ended the reading
 }
 
 // NewDatasetReader lists the source's files. It opens none of them yet. ctx
@@ -54,108 +51,76 @@ func NewDatasetReader(ctx context.Context, src Source, schema *Schema) (*Dataset
 	if err != nil {
 		return nil, err
 	}
-	r := &DatasetReader{stream: s, schema: schema, arrow: schema.Arrow()}
-	rules := rulesOf(schema.Type)
-	for i := range r.sets {
-		for _, f := range schema.Fields {
-			r.sets[i].columns = append(r.sets[i].columns, newColumn(f, rules.isID(f.Name), maxBatchRows))
-		}
-	}
-	return r, nil
+	return &DatasetReader{stream: s, schema: schema, arrow: schema.Arrow()}, nil
 }
 
 // Next returns the next 1 to 16384 rows, which may come from more than one
 // file, in the order of the schema's fields. io.EOF is the end of all files.
 //
 // The record belongs to the reader, which uses its buffers again: it holds until
-// the call of Next after the next one, or Close, so that one record can be worked
-// on while the next is read. Retain doesn't prolong that. Copy what is to be kept,
+// the next call, or Close. Retain doesn't prolong that. Copy what is to be kept,
 // and don't Release. String columns are arrow.String; a column has a
 // null bitmap only if the batch has nulls in it.
 //
 // After an error the rows read since the last record are lost, and every later
 // call returns the same error. Problems with the files are an [Error].
 func (r *DatasetReader) Next() (arrow.Record, error) {
+	if r.alone == nil {
+		r.alone = r.NewParser()
+		r.alone.across = true
+	}
+	rec, _, err := r.alone.Next()
+	return rec, err
+}
+
+// cut gives a parser the next chunk, from the next file if one ends.
+func (r *DatasetReader) cut(to *csvReader) (chunk int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.err != nil {
-		return nil, r.err
+		return 0, r.err
 	}
-	r.turn = 1 - r.turn
-	set := &r.sets[r.turn]
-	set.release()
-	r.columns = set.columns
-	for _, c := range r.columns {
-		c.reset()
-	}
-	rows, err := r.readRows()
-	if err != nil && (err != io.EOF || rows == 0) {
-		r.err = err
-		return nil, err
-	}
-	r.err = err // io.EOF that the next call returns, or nil
-
-	arrays := make([]arrow.Array, len(r.columns))
-	for i, c := range r.columns {
-		arrays[i] = c.array()
-	}
-	set.record = array.NewRecord(r.arrow, arrays, int64(rows))
-	for _, a := range arrays {
-		a.Release() // the record holds them
-	}
-	r.stream.rows.Add(int64(rows))
-	return set.record, nil
-}
-
-// readRows fills the columns. It returns io.EOF at the end of the last file.
-func (r *DatasetReader) readRows() (rows int, err error) {
-	size := 0
-	for rows < maxBatchRows && size < maxBatchBytes {
+	for {
 		if r.stream.body == nil {
-			if err := r.stream.open(); err != nil {
-				return rows, err
-			}
-			if err := r.readHeader(); err != nil {
-				return rows, err
+			if err = r.stream.open(); err == nil {
+				err = r.readHeader()
 			}
 		}
-		err := r.stream.csv.next()
-		if err == io.EOF {
-			err = r.stream.finish()
-			if err == nil {
-				continue
+		if err == nil {
+			err = r.stream.csv.cut(to)
+			if err == io.EOF {
+				if err = r.stream.finish(); err == nil {
+					continue
+				}
 			}
 		}
 		if err != nil {
-			return rows, err
+			r.err, r.failed = err, r.chunks
+			return 0, err
 		}
-		n, err := r.readRow()
-		if err != nil {
-			return rows, err
-		}
-		size += n
-		rows++
+		r.chunks++
+		return r.chunks - 1, nil
 	}
-	return rows, nil
 }
 
-// readRow appends the current record to the columns and returns its size.
-func (r *DatasetReader) readRow() (size int, err error) {
-	csv := &r.stream.csv
-	if len(csv.fields) != len(r.order) {
-		return 0, &Error{
-			File: csv.file, Line: csv.recordLine,
-			Problem: fmt.Sprintf("row of %d fields under a header of %d; add or remove commas, or quote values with commas in them",
-				len(csv.fields), len(r.order)),
-		}
+// fail ends the reading. Of all that is wrong what comes first in the files counts.
+func (r *DatasetReader) fail(chunk int64, err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil || chunk < r.failed {
+		r.err, r.failed = err, chunk
 	}
-	for i, to := range r.order {
-		cell := csv.field(i)
-		size += len(cell)
-		c := r.columns[to]
-		if problem := c.append(cell); problem != "" {
-			return 0, r.stream.fail(i, c.field.Name, problem)
-		}
+	return r.err
+}
+
+// Err returns the first problem of the files once all parsers have ended, or nil if every row was read.
+func (r *DatasetReader) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == io.EOF {
+		return nil
 	}
-	return size, nil
+	return r.err
 }
 
 // readHeader finds the schema's fields in the current record.
@@ -175,7 +140,7 @@ func (r *DatasetReader) readHeader() error {
 			continue
 		}
 		if found[to] {
-			return r.stream.fail(i, r.schema.Fields[to].Name, "the header names this column twice; remove or rename one")
+			return csv.failField(i, r.schema.Fields[to].Name, "the header names this column twice; remove or rename one")
 		}
 		found[to] = true
 		order[i] = to
@@ -206,23 +171,17 @@ func (r *DatasetReader) readHeader() error {
 // the records that Next returned.
 func (r *DatasetReader) Progress() Progress { return r.stream.progress() }
 
-// Close ends the life of all records and closes the file that is open. Calling it
+// Close ends the life of all records and closes the file that is open. No parser may be at work. Calling it
 // again does nothing.
 func (r *DatasetReader) Close() error {
-	for i := range r.sets {
-		r.sets[i].release()
-	}
 	if r.err == nil {
 		r.err = errors.New("read dataset: reader is closed")
 	}
-	return r.stream.close()
-}
-
-func (s *columnSet) release() {
-	if s.record != nil {
-		s.record.Release()
-		s.record = nil
+	for _, p := range r.parsers {
+		p.release()
+		p.err = r.err
 	}
+	return r.stream.close()
 }
 
 // ReadHeader returns the header of the source's first file, for [DeriveSchema].

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"pgregory.net/rapid"
 )
@@ -50,18 +51,23 @@ func rowsOf(t testing.TB, r *DatasetReader) (rows []string, err error) {
 		if !rec.Schema().Equal(r.schema.Arrow()) {
 			t.Error("record has another schema")
 		}
-		for i := range int(rec.NumRows()) {
-			var row []string
-			for _, c := range rec.Columns() {
-				if c.IsNull(i) {
-					row = append(row, "-")
-				} else {
-					row = append(row, c.ValueStr(i))
-				}
-			}
-			rows = append(rows, strings.Join(row, "|"))
-		}
+		rows = append(rows, rowsOfRecord(rec)...)
 	}
+}
+
+func rowsOfRecord(rec arrow.Record) (rows []string) {
+	for i := range int(rec.NumRows()) {
+		var row []string
+		for _, c := range rec.Columns() {
+			if c.IsNull(i) {
+				row = append(row, "-")
+			} else {
+				row = append(row, c.ValueStr(i))
+			}
+		}
+		rows = append(rows, strings.Join(row, "|"))
+	}
+	return rows
 }
 
 func readDataset(t testing.TB, src Source, s *Schema) ([]string, error) {

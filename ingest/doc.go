@@ -37,6 +37,6 @@
 // # Memory
 //
 // A reader holds one file open, one buffer of 256 KiB that grows to at most
-// 32 MiB for long records, and one batch, whose buffers it uses again. zstd
-// files may ask for a window of 32 MiB at most.
+// 32 MiB for long records, and for each parser another such buffer and a batch,
+// which it uses again. zstd files may ask for a window of 32 MiB at most.
 package ingest

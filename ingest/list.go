@@ -130,14 +130,14 @@ func (r *ListReader) next() ([]byte, error) {
 		}
 	}
 	if len(csv.fields) != 1 {
-		return nil, r.stream.fail(1, "", "second column; a list has one, so remove it, or quote IDs with commas in them")
+		return nil, csv.failField(1, "", "second column; a list has one, so remove it, or quote IDs with commas in them")
 	}
 	id := csv.field(0)
 	if len(id) == 0 {
-		return nil, r.stream.fail(0, userIDColumn, "empty ID; fill it in, or remove the line")
+		return nil, csv.failField(0, userIDColumn, "empty ID; fill it in, or remove the line")
 	}
 	if len(id) > maxIDCharacters && utf8.RuneCount(id) > maxIDCharacters {
-		return nil, r.stream.fail(0, userIDColumn, "ID of more than 256 characters; correct it or remove the line")
+		return nil, csv.failField(0, userIDColumn, "ID of more than 256 characters; correct it or remove the line")
 	}
 	r.records++
 	r.ids++
@@ -151,7 +151,7 @@ func (r *ListReader) open() error {
 	}
 	csv := &r.stream.csv
 	if len(csv.fields) != 1 || string(csv.field(0)) != userIDColumn {
-		return r.stream.fail(0, "", "header is not exactly USER_ID; make that the first line, and keep one column")
+		return csv.failField(0, "", "header is not exactly USER_ID; make that the first line, and keep one column")
 	}
 	return nil
 }

@@ -108,12 +108,6 @@ func (s *stream) skip(index int) {
 	s.index = index
 }
 
-// fail is an error at a field of the current record.
-func (s *stream) fail(field int, name, problem string) error {
-	at := s.csv.place(field)
-	return &Error{File: s.csv.file, Line: at.line, Column: at.column, Field: name, Problem: problem}
-}
-
 func (s *stream) progress() Progress {
 	p := Progress{BytesRead: s.bytes.Load(), BytesTotal: s.bytesTotal, Rows: s.rows.Load()}
 	if name := s.current.Load(); name != nil {

@@ -62,6 +62,7 @@ type folding struct {
 	loaded   int                       // bytes of rows that waited in them
 	last     uint64                    // number of the last entry
 	more     bool
+	rec      []byte // the record of a row, for a moment
 	result   FoldResult
 }
 
@@ -194,19 +195,18 @@ func (f *folding) rows(cols int, rows []putRow, user []byte) error {
 		item := uint32(0)
 		if im.layout.items {
 			var err error
-			if item, err = im.rows.items.code(im.spill, im.s.hashID(r.item), r.item, im.s.limits.itemBytes); err != nil {
+			if item, err = im.rows.items.code(r.item); err != nil {
 				return err
 			}
 		}
-		rec := append(im.rows.rec[:0], r.rec...)
+		f.rec = append(f.rec[:0], r.rec...)
 		for range len(im.layout.cols) - cols { // columns that came after the entry
-			rec = append(rec, 0)
+			f.rec = append(f.rec, 0)
 		}
 		if im.layout.items {
-			setRecordItem(rec, item)
+			setRecordItem(f.rec, item)
 		}
-		im.rows.rec = rec
-		if err := im.rows.parts.add(im.s.hashID(key), key, rec); err != nil {
+		if err := im.rows.parts.add(0, im.s.hashID(key), key, f.rec); err != nil {
 			return err
 		}
 		im.result.Read++

@@ -132,7 +132,7 @@ func FuzzPut(f *testing.F) {
 			for range len(l.cols) - p.cols {
 				r.rec = append(bytes.Clone(r.rec), 0)
 			}
-			l.appendRecord(cols, r.rec)
+			l.appendRecords(cols, [][]byte{r.rec})
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring"
 	"github.com/apache/arrow/go/v15/arrow"
@@ -35,17 +36,22 @@ type ImportResult struct {
 }
 
 // Import is an import in flight. Nothing of it is visible until Finish, and after an error nothing of it stays. It is
-// used by one goroutine. A group has one at a time: the caller takes care of that.
+// used by one goroutine, but for its appenders. A group has one at a time: the caller takes care of that.
 type Import struct {
-	s       *Store
-	rec     importRecord
-	dataset Dataset
-	layout  *rowLayout
-	spill   *spillFile
-	rows    rowDivider
-	result  ImportResult
-	ended   bool
+	s         *Store
+	rec       importRecord
+	dataset   Dataset
+	layout    *rowLayout
+	spill     *spillFile
+	rows      *rowDivider // of Append
+	appenders []*Appender
+	itemCodes atomic.Uint32 // given by the tables of all dividers
+	result    ImportResult
+	ended     bool
 }
+
+// Appender takes a share of the rows of an import. It is for one goroutine.
+type Appender struct{ rows *rowDivider }
 
 // importRecord is what has to be known to roll an import back after a crash.
 type importRecord struct {
@@ -96,33 +102,54 @@ func (s *Store) beginImport(ctx context.Context, group string, t DatasetType, mo
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin import: %w", err), im.Abort(ctx))
 	}
-	im.rows = rowDivider{
-		limits: s.limits, layout: im.layout, hash: s.hashID, parts: newPartitions(im.spill, 1<<hashBits, s.limits.partBuffer),
-	}
+	im.rows = im.newDivider()
 	return im, nil
 }
+
+func (im *Import) newDivider() *rowDivider {
+	s := im.s
+	return &rowDivider{
+		layout: im.layout, hash: s.hashID, parts: newPartitions(im.spill, 1<<hashBits, s.limits.partBuffer),
+		items: itemTable{spill: im.spill, hash: s.hashID, limit: s.limits.itemBytes, given: &im.itemCodes},
+	}
+}
+
+// dividers returns all that took rows.
+func (im *Import) dividers() []*rowDivider {
+	all := []*rowDivider{im.rows}
+	for _, a := range im.appenders {
+		all = append(all, a.rows)
+	}
+	return all
+}
+
+// NewAppender returns an appender, for one of several goroutines that each take a share of the rows in place of Append. All
+// are made before the first of them takes any. Each takes some 10 MB once the rows are many, and more where items are.
+func (im *Import) NewAppender() *Appender {
+	a := &Appender{rows: im.newDivider()}
+	im.appenders = append(im.appenders, a)
+	return a
+}
+
+// Append takes rows as [Import.Append] does. chunk tells their place among those that other appenders take: rows of a chunk
+// come before rows of chunks with greater numbers. An appender takes its own chunks in their order, from 0 on, and no
+// other takes rows of these. After an error the import can only be aborted.
+func (a *Appender) Append(chunk int64, rec arrow.Record) error { return a.rows.append(chunk, rec) }
 
 // Append takes the rows of a record, whose columns are those of the dataset's schema in its order. It doesn't keep the
 // record or its buffers. IDs have 1 to 4096 bytes; other values are the caller's to check. After an error the
 // import can only be aborted.
 func (im *Import) Append(rec arrow.Record) error {
-	b, err := newBatch(im.layout, rec)
-	if err != nil {
-		return err
-	}
-	for i := range int(rec.NumRows()) {
-		if err := im.rows.add(b, i); err != nil {
-			return err
-		}
-	}
-	im.result.Read += rec.NumRows()
-	return nil
+	return im.rows.append(0, rec)
 }
 
 // Finish sorts and stores the rows and makes them visible, all in one commit, which also runs commit, so that the
 // caller's record of the import is in it. progress, which may be nil, is called now and then with the rows stored so
 // far. When the final commit fails its outcome is unknown, and the caller has to look at its own record.
 func (im *Import) Finish(ctx context.Context, progress func(rows int64), commit func(*Tx, ImportResult) error) (ImportResult, error) {
+	for _, r := range im.dividers() {
+		im.result.Read += r.read
+	}
 	w := newLayerWriter(im, progress)
 	if err := w.write(ctx); err != nil {
 		return im.result, err

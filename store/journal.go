@@ -57,13 +57,13 @@ func NewPut(d Dataset, rec arrow.Record, session []byte, anonymous bool) (*Put, 
 	for i := range int(rec.NumRows()) {
 		var row putRow
 		if !anonymous {
-			row.key = bytes.Clone(bytesAt(b.key, i))
+			row.key = bytes.Clone(b.key.at(i))
 			if err := checkID(i, l.fields[l.key].Name, row.key); err != nil {
 				return nil, err
 			}
 		}
-		if b.item != nil {
-			row.item = bytes.Clone(bytesAt(b.item, i))
+		if l.items {
+			row.item = bytes.Clone(b.item.at(i))
 			if err := checkID(i, ColumnItemID, row.item); err != nil {
 				return nil, err
 			}

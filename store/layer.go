@@ -66,11 +66,15 @@ func (w *layerWriter) write(ctx context.Context) (err error) {
 	}
 	w.keys.lastOnly = w.lastOnly
 	w.aside = newPartitions(im.spill, max(uint64(w.keys.base), 1), im.s.limits.partBuffer)
-	if err := w.pass(ctx, im.rows.parts, w.items, w.keys.resolve); err != nil {
+	var parts []*partitions
+	for _, d := range im.dividers() {
+		parts = append(parts, d.parts)
+		d.parts = nil // its memory isn't needed after the pass
+	}
+	if err := w.pass(ctx, parts, w.items, w.keys.resolve); err != nil {
 		return err
 	}
-	im.rows.parts = nil // its memory isn't needed any more
-	if err := w.pass(ctx, w.aside, nil, resolveOrdinals); err != nil {
+	if err := w.pass(ctx, []*partitions{w.aside}, nil, resolveOrdinals); err != nil {
 		return err
 	}
 	return w.out.finish(ctx)
@@ -86,9 +90,9 @@ const (
 	streamLeftOut // nowhere: of a suppressed user
 )
 
-// pass stores the rows of partitions, whose keys get their ordinals from resolve. items are the ordinals of the items'
-// codes; rows that were put aside have them already.
-func (w *layerWriter) pass(ctx context.Context, rows *partitions, items []uint32, resolve func(context.Context, *unit) error) error {
+// pass stores the rows of partitions, one or several of each range, whose keys get their ordinals from resolve. items are the
+// ordinals of the items' codes; rows that were put aside have them already.
+func (w *layerWriter) pass(ctx context.Context, rows []*partitions, items []uint32, resolve func(context.Context, *unit) error) error {
 	src := &unitSource{rows: rows, layout: w.im.layout, limits: &w.im.s.limits, lastOnly: w.lastOnly, together: w.existing != nil}
 	var resolving, storing turns
 	g, working := errgroup.WithContext(ctx)
@@ -151,7 +155,7 @@ func (w *layerWriter) putAside(u *unit) error {
 			continue
 		}
 		for _, row := range u.rowsOf(i) {
-			if err := w.aside.add(uint64(u.ordinals[i]), nil, u.record(row)); err != nil {
+			if err := w.aside.add(0, uint64(u.ordinals[i]), nil, u.record(row)); err != nil {
 				return err
 			}
 		}
@@ -230,6 +234,9 @@ type unitEncoder struct {
 
 func newUnitEncoder(w *layerWriter) *unitEncoder {
 	e := &unitEncoder{w: w, layout: w.im.layout, pages: w.im.s.newPageWriter()}
+	if e.layout.items {
+		e.pages.count = e.addItems
+	}
 	if w.existing != nil {
 		e.existing = newExistingRows(w.existing, w.im.rec.Type)
 	}
@@ -290,24 +297,24 @@ func (e *unitEncoder) key(ctx context.Context, u *unit, i int) error {
 	for _, row := range rows {
 		e.recs = append(e.recs, u.record(row))
 	}
+	recs := e.recs
 	if e.existing != nil {
-		e.drop = append(e.drop[:0], make([]bool, len(e.recs))...)
-		markRepeats(e.recs, e.drop)
-		if err := e.existing.mark(ctx, ordinal, e.recs, e.drop); err != nil {
+		e.drop = append(e.drop[:0], make([]bool, len(recs))...)
+		markRepeats(recs, e.drop)
+		if err := e.existing.mark(ctx, ordinal, recs, e.drop); err != nil {
 			return err
 		}
-	}
-	waiting := uint32(0) // rows of the key that the index doesn't have yet
-	for k, rec := range e.recs {
-		if e.existing != nil && e.drop[k] {
-			e.w.duplicates.Add(1)
-			continue
-		}
-		if e.rows >= e.most || e.raw > 0 && e.raw+len(rec) > blockRawBytes {
-			if waiting > 0 {
-				e.index.add(ordinal, waiting)
-				waiting = 0
+		kept := recs[:0]
+		for k, rec := range recs {
+			if !e.drop[k] {
+				kept = append(kept, rec)
 			}
+		}
+		e.w.duplicates.Add(int64(len(recs) - len(kept)))
+		recs = kept
+	}
+	for len(recs) > 0 {
+		if e.rows >= e.most || e.raw > 0 && e.raw+len(recs[0]) > blockRawBytes {
 			if err := e.flush(u, u.streams[i]); err != nil {
 				return err
 			}
@@ -316,18 +323,17 @@ func (e *unitEncoder) key(ctx context.Context, u *unit, i int) error {
 			e.pages.begin(e.layout, 8*e.most)
 			e.index = new(rowIndex)
 		}
-		if err := e.pages.addRecord(e.layout, rec); err != nil {
+		n, raw := 0, e.raw // what fits the block
+		for n < len(recs) && n < e.most-e.rows && (raw == 0 || raw+len(recs[n]) <= blockRawBytes) {
+			raw += len(recs[n])
+			n++
+		}
+		if err := e.pages.addRecords(recs[:n]); err != nil {
 			return err
 		}
-		if e.layout.items {
-			e.addItem(recordItem(rec))
-		}
-		e.rows++
-		e.raw += len(rec)
-		waiting++
-	}
-	if waiting > 0 {
-		e.index.add(ordinal, waiting)
+		e.index.add(ordinal, uint32(n))
+		e.rows, e.raw = e.rows+n, raw
+		recs = recs[n:]
 	}
 	return nil
 }
@@ -347,11 +353,14 @@ func (e *unitEncoder) flush(u *unit, to stream) error {
 	return nil
 }
 
-func (e *unitEncoder) addItem(ordinal uint32) {
-	if int(ordinal) >= len(e.items) {
-		e.items = append(e.items, make([]uint32, int(ordinal)+1-len(e.items)+refSlots)...)
+// addItems counts the items of a page.
+func (e *unitEncoder) addItems(ordinals []int64) {
+	for _, o := range ordinals {
+		if int(o) >= len(e.items) {
+			e.items = append(e.items, make([]uint32, int(o)+1-len(e.items)+refSlots)...)
+		}
+		e.items[o]++
 	}
-	e.items[ordinal]++
 }
 
 // count adds the items of all units to those of the layer.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"testing"
 )
 
-// randomImport begins an import of random rows in records of random sizes.
+// randomImport begins an import of random rows in records of random sizes, by some appenders or none.
 func (m *model) randomImport(g *modelGroup) (im *Import, typ DatasetType, mode ImportMode, rows []row) {
 	typ = []DatasetType{Users, Items, Interactions, Interactions}[m.r.IntN(4)]
 	mode = ImportIncremental
@@ -20,16 +22,53 @@ func (m *model) randomImport(g *modelGroup) (im *Import, typ DatasetType, mode I
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	for rest := rows; len(rest) > 0; {
-		n := 1 + m.r.IntN(len(rest))
-		rec := record(typ, rest[:n])
-		if err := im.Append(rec); err != nil {
-			m.t.Fatal(err)
+	appendParts(m.t, m.r, im, typ, rows, m.r.IntN(4))
+	return im, typ, mode, rows
+}
+
+// appendParts appends rows in records of random sizes; those of a chunk go to one of so many appenders, each of which is by
+// itself how far it is at any time. Without any, the import takes them itself.
+func appendParts(t testing.TB, r *rand.Rand, im *Import, typ DatasetType, rows []row, appenders int) {
+	t.Helper()
+	type part struct {
+		chunk int64
+		rows  []row
+	}
+	waiting := make([][]part, max(appenders, 1))
+	to := 0
+	for chunk := int64(0); len(rows) > 0; {
+		n := 1 + r.IntN(len(rows))
+		waiting[to] = append(waiting[to], part{chunk, rows[:n]})
+		if rows = rows[n:]; r.IntN(3) > 0 {
+			chunk++
+			to = r.IntN(len(waiting))
+		}
+	}
+	var all []*Appender
+	for range appenders {
+		all = append(all, im.NewAppender())
+	}
+	for len(waiting) > 0 {
+		i := r.IntN(len(waiting))
+		if len(waiting[i]) == 0 {
+			waiting = slices.Delete(waiting, i, i+1)
+			all = slices.Delete(all, min(i, len(all)), min(i+1, len(all)))
+			continue
+		}
+		p := waiting[i][0]
+		waiting[i] = waiting[i][1:]
+		rec := record(typ, p.rows)
+		err := error(nil)
+		if appenders == 0 {
+			err = im.Append(rec)
+		} else {
+			err = all[i].Append(p.chunk, rec)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		rec.Release()
-		rest = rest[n:]
 	}
-	return im, typ, mode, rows
 }
 
 func (m *model) importRows(g *modelGroup) {

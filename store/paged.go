@@ -181,11 +181,14 @@ func (p *pagedRows) readColumn(i, col int, from, to uint32, dst *block.Column) e
 
 // pageWriter writes the pages of one block after another. It is for one goroutine.
 type pageWriter struct {
-	codec block.Codec
-	limit int // rows of a page
-	enc   block.Encoder
+	codec  block.Codec
+	limit  int // rows of a page
+	enc    block.Encoder
+	layout *rowLayout // of the block
 
 	cols  []block.Column // of the rows that wait to become a page
+	recs  [][]byte       // records that wait and aren't in cols yet
+	count func([]int64)  // is given the ITEM_IDs of pages that are made of records; may be nil
 	rows  int            // that wait
 	pages []pageEntry
 	data  []byte
@@ -210,13 +213,21 @@ func (w *pageWriter) begin(l *rowLayout, size int) {
 		w.cols[i].Reset()
 		w.cols[i].Kind = l.cols[i].kind
 	}
-	w.rows, w.pages, w.data = 0, nil, buffers.get(size)
+	w.layout = l
+	w.recs, w.rows, w.pages, w.data = w.recs[:0], 0, nil, buffers.get(size)
 }
 
 // flush makes a page of the rows that wait.
 func (w *pageWriter) flush() (err error) {
 	if w.rows == 0 {
 		return nil
+	}
+	if len(w.recs) > 0 {
+		w.layout.appendRecords(w.cols, w.recs)
+		w.recs = w.recs[:0]
+		if w.count != nil {
+			w.count(w.cols[1].Int)
+		}
 	}
 	start := len(w.data)
 	if w.data, err = w.enc.Append(w.data, w.codec, w.rows, w.cols); err != nil {
@@ -236,14 +247,19 @@ func (w *pageWriter) addPage(start, rows int) {
 	w.pages = append(w.pages, pageEntry{uint32(rows), uint32(len(page)), binary.LittleEndian.Uint32(page)})
 }
 
-// addRecord adds a row.
-func (w *pageWriter) addRecord(l *rowLayout, rec []byte) error {
-	l.appendRecord(w.cols, rec)
-	if w.rows++; w.rows < w.limit {
-		return nil
-	}
-	if err := w.flush(); err != nil {
-		return fmt.Errorf("encode block: %w", err)
+// addRecords adds rows. A record is read when its page is made: it has to stay as it is until the block is encoded. A block is
+// made of records or of columns.
+func (w *pageWriter) addRecords(recs [][]byte) error {
+	for len(recs) > 0 {
+		n := min(len(recs), w.limit-w.rows)
+		w.recs = append(w.recs, recs[:n]...)
+		w.rows += n
+		if recs = recs[n:]; w.rows < w.limit {
+			continue
+		}
+		if err := w.flush(); err != nil {
+			return fmt.Errorf("encode block: %w", err)
+		}
 	}
 	return nil
 }

@@ -6,7 +6,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
 )
 
 // An import has to bring rows from the order of arrival into that of their users. It doesn't sort them all: it divides
@@ -22,56 +25,107 @@ const (
 )
 
 // partitions are rows divided by ranges of their keys: of hashes, or of ordinals.
+//
+// A row is the length of its ID and one, the length of its record, its key, its ID and its record. Several goroutines divide
+// the rows of one import, each into partitions of its own. The rows come in chunks, so that those of one range can be
+// brought back into their order: where rows of another chunk begin stands a zero and the number of the chunk. The first
+// rows are of chunk 0 if there is none.
 type partitions struct {
 	spill *spillFile
-	width uint64 // keys in a partition
-	limit int    // bytes of a buffer
+	shift int // of a key, to the number of its partition
+	limit int // bytes of a buffer
 	parts [partitionCount]partition
-	tmp   []byte
 }
 
 // partition is rows with keys of one range, in the order in which they came: first those in the spill file.
 type partition struct {
 	spilled []section
 	buf     []byte
-	bytes   int64
+	bytes   int64 // in the spill file
+	chunk   int64 // of the last row
 }
+
+// rowHead is what a row takes at most before its ID.
+const rowHead = 3 + 1 + 8
 
 // newPartitions divides keys below a limit.
 func newPartitions(spill *spillFile, keys uint64, limit int) *partitions {
-	return &partitions{spill: spill, width: (keys + partitionCount - 1) / partitionCount, limit: limit}
+	return &partitions{spill: spill, shift: max(bits.Len64(keys-1)-bits.Len(partitionCount-1), 0), limit: limit}
 }
 
-// add adds a row; nothing of it is kept. A row is its key, the lengths of its ID and its record, and these.
-func (p *partitions) add(key uint64, id, rec []byte) error {
-	part := &p.parts[key/p.width]
-	head := binary.AppendUvarint(binary.AppendUvarint(appendHash(p.tmp[:0], key), uint64(len(id))), uint64(len(rec)))
-	p.tmp = head
-	n := len(head) + len(id) + len(rec)
-	if len(part.buf)+n > p.limit && len(part.buf) > 0 {
-		sec, err := p.spill.append(part.buf)
-		if err != nil {
-			return err
-		}
-		part.spilled = append(part.spilled, sec)
-		part.buf = part.buf[:0]
+// begin writes what precedes the record of a row. The caller appends the record to the result and gives that to end.
+func (p *partitions) begin(chunk int64, key uint64, id []byte) (part *partition, row []byte, rec int) {
+	part = &p.parts[key>>p.shift]
+	row = part.buf
+	if part.chunk != chunk {
+		row = binary.AppendUvarint(append(row, 0), uint64(chunk))
+		part.chunk = chunk
 	}
-	part.buf = append(append(append(part.buf, head...), id...), rec...)
-	part.bytes += int64(n)
+	row = grow(row, rowHead+len(id)+shortCopy)
+	at := len(row)
+	row = row[:cap(row)]
+	at += binary.PutUvarint(row[at:], uint64(len(id)+1)) + 1
+	binary.BigEndian.PutUint64(row[at:], key<<(64-hashBits))
+	at += hashBytes
+	at += copyShort(row[at:], id)
+	return part, row[:at], at
+}
+
+// end takes a row that begin began. rec is where its record begins, and id the length of its ID.
+func (p *partitions) end(part *partition, row []byte, rec, id int) error {
+	length, at := len(row)-rec, rec-id-hashBytes-1
+	if length < 0x80 {
+		row[at] = byte(length)
+	} else { // it takes more than the one byte left for it
+		var b [binary.MaxVarintLen64]byte
+		n := binary.PutUvarint(b[:], uint64(length))
+		row = slices.Replace(row, at, at+1, b[:n]...)
+	}
+	part.buf = row
+	if len(row) < p.limit {
+		return nil
+	}
+	// Whole buffers are written, which are pages of the file: see [spillPage].
+	whole := len(row) - len(row)%p.limit
+	sec, err := p.spill.append(row[:whole])
+	if err != nil {
+		return err
+	}
+	part.spilled = append(part.spilled, sec)
+	part.bytes += sec.size
+	if cap(row) > 2*p.limit { // a large row's memory isn't kept
+		part.buf = nil
+	}
+	part.buf = append(part.buf[:0], row[whole:]...)
 	return nil
 }
 
+// add adds a row; nothing of it is kept.
+func (p *partitions) add(chunk int64, key uint64, id, rec []byte) error {
+	part, row, at := p.begin(chunk, key, id)
+	return p.end(part, append(row, rec...), at, len(id))
+}
+
+// size returns the bytes of a partition's rows.
+func (p *partition) size() int64 { return p.bytes + int64(len(p.buf)) }
+
 // nextRow returns the row at the beginning of b, aliasing it, and its length. b holds whole rows.
 func nextRow(b []byte) (key uint64, id, rec []byte, size int) {
-	key = hashAt(b)
-	at := hashBytes
-	idLen, n := binary.Uvarint(b[at:])
-	at += n
+	idLen, n := binary.Uvarint(b)
+	at := n
 	recLen, n := binary.Uvarint(b[at:])
 	at += n
-	id = b[at : at+int(idLen)]
-	at += int(idLen)
+	key = hashAt(b[at:])
+	at += hashBytes
+	id = b[at : at+int(idLen-1)]
+	at += int(idLen - 1)
 	return key, id, b[at : at+int(recLen)], at + int(recLen)
+}
+
+// nextChunk returns the number of the chunk that begins at the beginning of b, and what is behind it.
+func nextChunk(b []byte) (chunk int64, rest []byte) {
+	v, n := binary.Uvarint(b[1:])
+	return int64(v), b[1+n:]
 }
 
 // read appends the rows of a partition to dst.
@@ -89,141 +143,69 @@ func (p *partitions) reader(part *partition) *bufio.Reader {
 	return bufio.NewReaderSize(io.MultiReader(p.spill.reader(mergeBuffer(1), part.spilled...), bytes.NewReader(part.buf)), mergeBuffer(1))
 }
 
-// idTable gives each different ID a code, in the order in which they come.
-type idTable struct {
-	slots  []uint32 // code+1 by hash, or 0; twice as many as codes at least
-	hashes []uint64
-	ids    packedIDs
-}
+// dividedRows is how many rows are divided together: items are looked up and keys hashed one right after the other, so that
+// the processor waits for memory once for several.
+const dividedRows = 256
 
-func (t *idTable) code(hash uint64, id []byte) uint32 {
-	if 2*len(t.hashes) >= len(t.slots) {
-		t.grow()
-	}
-	mask := uint64(len(t.slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		c := t.slots[i]
-		if c == 0 {
-			t.hashes = append(t.hashes, hash)
-			t.ids.append(id)
-			t.slots[i] = uint32(len(t.hashes))
-			return uint32(len(t.hashes) - 1)
-		}
-		if t.hashes[c-1] == hash && string(t.ids.at(int(c-1))) == string(id) {
-			return c - 1
-		}
-	}
-}
-
-func (t *idTable) grow() {
-	t.slots = make([]uint32, max(1024, 2*len(t.slots)))
-	mask := uint64(len(t.slots) - 1)
-	for c, hash := range t.hashes {
-		i := hash & mask
-		for t.slots[i] != 0 {
-			i = (i + 1) & mask
-		}
-		t.slots[i] = uint32(c + 1)
-	}
-}
-
-func (t *idTable) reset() {
-	clear(t.slots)
-	t.hashes = t.hashes[:0]
-	t.ids.reset()
-}
-
-// sorted appends the codes in the order of (hash, ID) to dst.
-func (t *idTable) sorted(dst []uint32) []uint32 {
-	for c := range t.hashes {
-		dst = append(dst, uint32(c))
-	}
-	slices.SortFunc(dst, func(a, b uint32) int {
-		switch x, y := t.hashes[a], t.hashes[b]; {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return bytes.Compare(t.ids.at(int(a)), t.ids.at(int(b)))
-	})
-	return dst
-}
-
-// rowDivider takes the rows of an import and divides them.
+// rowDivider takes a share of the rows of an import and divides them. It is for one goroutine.
 type rowDivider struct {
-	limits limits
 	layout *rowLayout
 	hash   func([]byte) uint64
 	parts  *partitions
-	rec    []byte
+	chunk  int64 // of the last row
+	read   int64 // rows
+	codes  [dividedRows]uint32
+	hashes [dividedRows]uint64
 
 	// ITEM_IDs of interactions have codes, given in the order in which they come. The table of those that came last is
 	// in memory; when it is full it goes to the spill file, and an item that comes again gets another code.
 	items itemTable
 }
 
-// add takes a row of a batch.
-func (r *rowDivider) add(bt *batch, i int) error {
-	key := bytesAt(bt.key, i)
-	if len(key) == 0 || len(key) > maxIDBytes {
-		return fmt.Errorf("row %d of the record: column %s holds an ID of %d bytes: it must have 1 to %d", i+1, r.layout.fields[r.layout.key].Name, len(key), maxIDBytes)
+// append takes the rows of a record of a chunk.
+func (r *rowDivider) append(chunk int64, rec arrow.Record) error {
+	if chunk < r.chunk {
+		return fmt.Errorf("rows of chunk %d come after rows of chunk %d", chunk, r.chunk)
 	}
-	item := uint32(0)
-	if bt.item != nil {
-		id := bytesAt(bt.item, i)
-		if len(id) == 0 || len(id) > maxIDBytes {
-			return fmt.Errorf("row %d of the record: column %s holds an ID of %d bytes: it must have 1 to %d", i+1, ColumnItemID, len(id), maxIDBytes)
-		}
-		var err error
-		if item, err = r.items.code(r.parts.spill, r.hash(id), id, r.limits.itemBytes); err != nil {
-			return err
-		}
-	}
-	r.rec = bt.appendRow(r.rec[:0], i, item)
-	return r.parts.add(r.hash(key), key, r.rec)
-}
-
-// itemTable gives ITEM_IDs codes.
-type itemTable struct {
-	table idTable
-	base  uint32      // the first code of the table
-	full  []itemCodes // earlier tables
-}
-
-// itemCodes is a table in the spill file: its IDs in the order of (hash, ID).
-type itemCodes struct {
-	ids   section
-	codes []uint32 // of the IDs
-}
-
-func (t *itemTable) code(spill *spillFile, hash uint64, id []byte, limit int) (uint32, error) {
-	if len(t.table.ids.data) >= limit {
-		if err := t.flush(spill); err != nil {
-			return 0, err
-		}
-	}
-	return t.base + t.table.code(hash, id), nil
-}
-
-// count returns how many codes were given.
-func (t *itemTable) count() int { return int(t.base) + t.table.ids.len() }
-
-// flush writes the table to the spill file.
-func (t *itemTable) flush(spill *spillFile) error {
-	codes := t.table.sorted(nil)
-	var b []byte
-	for i, c := range codes {
-		id := t.table.ids.at(int(c))
-		b = append(binary.AppendUvarint(appendHash(b, t.table.hashes[c]), uint64(len(id))), id...)
-		codes[i] += t.base
-	}
-	sec, err := spill.append(b)
+	r.chunk = chunk
+	b, err := newBatch(r.layout, rec)
 	if err != nil {
 		return err
 	}
-	t.full = append(t.full, itemCodes{sec, codes})
-	t.base += uint32(len(codes))
-	t.table.reset()
+	for from := 0; from < int(rec.NumRows()); from += dividedRows {
+		if err := r.divide(b, from, min(from+dividedRows, int(rec.NumRows()))); err != nil {
+			return err
+		}
+	}
+	r.read += rec.NumRows()
+	return nil
+}
+
+// divide takes up to dividedRows rows of a batch.
+func (r *rowDivider) divide(b *batch, from, to int) error {
+	if r.layout.items {
+		for i := from; i < to; i++ {
+			if err := checkID(i, ColumnItemID, b.item.at(i)); err != nil {
+				return err
+			}
+		}
+		if err := r.items.codes(r.codes[:to-from], &b.item, from); err != nil {
+			return err
+		}
+	}
+	for i := from; i < to; i++ {
+		key := b.key.at(i)
+		if err := checkID(i, r.layout.fields[r.layout.key].Name, key); err != nil {
+			return err
+		}
+		r.hashes[i-from] = r.hash(key)
+	}
+	for i := from; i < to; i++ {
+		key := b.key.at(i)
+		part, row, at := r.parts.begin(r.chunk, r.hashes[i-from], key)
+		if err := r.parts.end(part, b.appendRow(row, i, r.codes[i-from]), at, len(key)); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -20,41 +20,46 @@ type pieces struct {
 	any  bool        // a row was given out
 }
 
-// divide sorts a partition in pieces.
-func (s *unitSource) divide(ctx context.Context, part *partition) (*pieces, error) {
+// divide sorts the rows of a range in pieces.
+func (s *unitSource) divide(ctx context.Context, part int) (*pieces, error) {
 	var sorted []section
 	var u unit
-	r := s.rows.reader(part)
-	for c := (&pieceCursor{r: r}); ; {
-		u.data = u.data[:0]
-		var err error
-		for len(u.data) < s.limits.pieceBytes && err == nil {
-			if err = c.next(s.layout); err == nil {
-				u.data = c.appendTo(u.data)
-			}
-		}
-		if err != nil && err != io.EOF {
+	spill := s.rows[0].spill
+	in := &cursorHeap[*pieceCursor]{less: func(a, b *pieceCursor) bool { return a.chunk < b.chunk }}
+	for _, rows := range s.rows {
+		c := &pieceCursor{r: rows.reader(&rows.parts[part])}
+		switch err := c.next(s.layout); err {
+		case nil:
+			in.cursors = append(in.cursors, c)
+		case io.EOF:
+		default:
 			return nil, fmt.Errorf("read sort file: %w", err)
 		}
-		if len(u.data) > 0 {
-			u.parse(s.layout, nil)
-			u.group(s.layout)
-			sec, werr := u.spill(s.rows.spill)
-			if werr != nil {
-				return nil, werr
+	}
+	heap.Init(in)
+	for in.Len() > 0 {
+		u.data = u.data[:0]
+		for in.Len() > 0 && len(u.data) < s.limits.pieceBytes {
+			u.data = in.cursors[0].appendTo(u.data)
+			if err := in.advance(func(c *pieceCursor) error { return c.next(s.layout) }); err != nil {
+				return nil, fmt.Errorf("read sort file: %w", err)
 			}
-			sorted = append(sorted, sec)
 		}
-		if err == io.EOF {
-			break
+		if err := u.load(s, nil); err != nil {
+			return nil, err
 		}
+		sec, err := u.spill(spill)
+		if err != nil {
+			return nil, err
+		}
+		sorted = append(sorted, sec)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 	}
 	p := &pieces{src: s, heap: &cursorHeap[*pieceCursor]{less: lessPiece}}
 	for i, sec := range sorted {
-		c := &pieceCursor{piece: i, r: s.rows.spill.reader(mergeBuffer(len(sorted)), sec)}
+		c := &pieceCursor{piece: i, r: spill.reader(mergeBuffer(len(sorted)), sec)}
 		if err := c.next(s.layout); err != nil {
 			return nil, fmt.Errorf("read sort file: %w", noEOF(err))
 		}
@@ -111,6 +116,7 @@ func (p *pieces) fill(u *unit) error {
 // pieceCursor walks rows in the spill file.
 type pieceCursor struct {
 	piece int
+	chunk int64 // of the row, in a partition
 	r     *bufio.Reader
 
 	key     uint64
@@ -119,19 +125,28 @@ type pieceCursor struct {
 }
 
 func (c *pieceCursor) next(layout *rowLayout) error {
-	var h [hashBytes]byte
-	if _, err := io.ReadFull(c.r, h[:]); err != nil {
+	idLen, err := binary.ReadUvarint(c.r)
+	for err == nil && idLen == 0 {
+		var chunk uint64
+		if chunk, err = binary.ReadUvarint(c.r); err == nil {
+			c.chunk = int64(chunk)
+			idLen, err = binary.ReadUvarint(c.r)
+		}
+		err = noEOF(err) // rows follow
+	}
+	if err != nil {
 		return err // io.EOF at the end
 	}
-	c.key = hashAt(h[:])
-	idLen, err := binary.ReadUvarint(c.r)
-	if err != nil {
-		return noEOF(err)
-	}
+	idLen--
 	recLen, err := binary.ReadUvarint(c.r)
 	if err != nil {
 		return noEOF(err)
 	}
+	var h [hashBytes]byte
+	if _, err := io.ReadFull(c.r, h[:]); err != nil {
+		return noEOF(err)
+	}
+	c.key = hashAt(h[:])
 	c.id = slices.Grow(c.id[:0], int(idLen))[:idLen]
 	c.rec = slices.Grow(c.rec[:0], int(recLen))[:recLen]
 	if _, err := io.ReadFull(c.r, c.id); err != nil {
@@ -148,12 +163,12 @@ func (c *pieceCursor) next(layout *rowLayout) error {
 
 // appendTo appends the row as partitions hold it.
 func (c *pieceCursor) appendTo(b []byte) []byte {
-	b = binary.AppendUvarint(binary.AppendUvarint(appendHash(b, c.key), uint64(len(c.id))), uint64(len(c.rec)))
-	return append(append(b, c.id...), c.rec...)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(len(c.id)+1)), uint64(len(c.rec)))
+	return append(append(appendHash(b, c.key), c.id...), c.rec...)
 }
 
 func (c *pieceCursor) size() int {
-	return hashBytes + uvarintLen(uint64(len(c.id))) + uvarintLen(uint64(len(c.rec))) + len(c.id) + len(c.rec)
+	return hashBytes + uvarintLen(uint64(len(c.id)+1)) + uvarintLen(uint64(len(c.rec))) + len(c.id) + len(c.rec)
 }
 
 // set copies the row that o stands on.

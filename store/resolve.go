@@ -75,12 +75,14 @@ type itemUse struct {
 
 // resolveItems returns the ordinals of all codes.
 func (im *Import) resolveItems(ctx context.Context) ([]uint32, error) {
-	items := &im.rows.items
-	r := &itemResolver{im: im, ordinals: make([]uint32, items.count())}
-	if err := items.flush(im.spill); err != nil {
-		return nil, err
+	r := &itemResolver{im: im, ordinals: make([]uint32, im.itemCodes.Load())}
+	for _, d := range im.dividers() {
+		if err := d.items.flush(); err != nil {
+			return nil, err
+		}
+		r.full = append(r.full, d.items.full...)
+		d.items = itemTable{} // its memory isn't needed any more
 	}
-	r.full = items.full
 	lists := make([]*bufio.Reader, len(r.full))
 	for i, t := range r.full {
 		lists[i] = im.spill.reader(mergeBuffer(len(lists)), t.ids)

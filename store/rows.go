@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
-
 	"github.com/expunge-db/expunge/store/internal/block"
 )
 
@@ -128,110 +125,60 @@ func recordItem(rec []byte) uint32 { return binary.LittleEndian.Uint32(rec[itemA
 
 func setRecordItem(rec []byte, v uint32) { binary.LittleEndian.PutUint32(rec[itemAt:], v) }
 
-// batch gives access to the columns of an Arrow record in the order of a layout.
-type batch struct {
-	layout *rowLayout
-	key    *array.String
-	item   *array.String
-	cols   []arrow.Array
-}
-
-// bytesAt returns a value of a column of strings without a copy.
-func bytesAt(a *array.String, i int) []byte {
-	return a.ValueBytes()[a.ValueOffset(i)-a.ValueOffset(0) : a.ValueOffset(i+1)-a.ValueOffset(0)]
-}
-
-// newBatch checks that rec has the columns of the layout and holds no null where the schema forbids it.
-func newBatch(l *rowLayout, rec arrow.Record) (*batch, error) {
-	if int(rec.NumCols()) != len(l.fields) {
-		return nil, fmt.Errorf("record has %d columns and the dataset %d", rec.NumCols(), len(l.fields))
-	}
-	for i, f := range l.fields {
-		if rec.ColumnName(i) != f.Name || !arrow.TypeEqual(rec.Column(i).DataType(), arrowTypes[f.Type]) {
-			return nil, fmt.Errorf("column %d of the record is not %s of type %s", i+1, f.Name, f.Type)
-		}
-		if !f.Nullable && rec.Column(i).NullN() > 0 {
-			return nil, fmt.Errorf("column %s of the record holds nulls, which its schema forbids", f.Name)
-		}
-	}
-	b := &batch{layout: l, key: rec.Column(l.key).(*array.String)}
-	for _, c := range l.cols {
-		b.cols = append(b.cols, rec.Column(c.field))
-	}
-	if l.items {
-		b.item = b.cols[1].(*array.String)
-	}
-	return b, nil
-}
-
-// appendRow appends the record of row i, with item as the code of its ITEM_ID.
-func (b *batch) appendRow(dst []byte, i int, item uint32) []byte {
-	for n, col := range b.cols {
-		if n == 1 && b.layout.items {
-			dst = binary.LittleEndian.AppendUint32(dst, item)
-			continue
-		}
-		if b.layout.fields[b.layout.cols[n].field].Nullable {
-			if col.IsNull(i) {
-				dst = append(dst, 0)
-				continue
-			}
-			dst = append(dst, 1)
-		}
-		switch col := col.(type) {
-		case *array.Int64:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(col.Value(i)))
-		case *array.Int32:
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(int64(col.Value(i))))
-		case *array.Boolean:
-			v := uint64(0)
-			if col.Value(i) {
-				v = 1
-			}
-			dst = binary.LittleEndian.AppendUint64(dst, v)
-		case *array.Float32:
-			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(col.Value(i)))
-		case *array.Float64:
-			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(col.Value(i)))
-		case *array.String:
-			s := col.Value(i)
-			dst = binary.AppendUvarint(dst, uint64(len(s)))
-			dst = append(dst, s...)
-		}
-	}
-	return dst
-}
-
-// appendRecord appends a record to the columns of a block; its ITEM_ID is an ordinal.
-func (l *rowLayout) appendRecord(cols []block.Column, rec []byte) {
+// appendRecords appends records to the columns of a block, column by column; their ITEM_IDs are ordinals. It spoils recs.
+func (l *rowLayout) appendRecords(cols []block.Column, recs [][]byte) {
 	for n := range cols {
 		col := &cols[n]
 		if n == 1 && l.items {
-			col.AppendInt(int64(binary.LittleEndian.Uint32(rec)))
-			rec = rec[4:]
+			for i, rec := range recs {
+				col.AppendInt(int64(binary.LittleEndian.Uint32(rec)))
+				recs[i] = rec[4:]
+			}
 			continue
 		}
-		if l.fields[l.cols[n].field].Nullable {
-			null := rec[0] == 0
-			if rec = rec[1:]; null {
+		if !l.fields[l.cols[n].field].Nullable {
+			appendValues(col, recs)
+			continue
+		}
+		for from := 0; from < len(recs); {
+			to := from
+			for ; to < len(recs) && recs[to][0] != 0; to++ {
+				recs[to] = recs[to][1:]
+			}
+			appendValues(col, recs[from:to])
+			if from = to; from < len(recs) {
 				col.AppendNull()
-				continue
+				recs[from] = recs[from][1:]
+				from++
 			}
 		}
-		switch col.Kind {
-		case block.Int:
+	}
+}
+
+// appendValues appends the values that records begin with to a column, and takes them off the records.
+func appendValues(col *block.Column, recs [][]byte) {
+	switch col.Kind {
+	case block.Int:
+		for i, rec := range recs {
 			col.AppendInt(int64(binary.LittleEndian.Uint64(rec)))
-			rec = rec[8:]
-		case block.Float32:
+			recs[i] = rec[8:]
+		}
+	case block.Float32:
+		for i, rec := range recs {
 			col.AppendFloat32(math.Float32frombits(binary.LittleEndian.Uint32(rec)))
-			rec = rec[4:]
-		case block.Float64:
+			recs[i] = rec[4:]
+		}
+	case block.Float64:
+		for i, rec := range recs {
 			col.AppendFloat64(math.Float64frombits(binary.LittleEndian.Uint64(rec)))
-			rec = rec[8:]
-		case block.String:
+			recs[i] = rec[8:]
+		}
+	case block.String:
+		for i, rec := range recs {
 			size, used := binary.Uvarint(rec)
-			col.AppendString(rec[used : used+int(size)])
-			rec = rec[used+int(size):]
+			end := used + int(size)
+			col.AppendString(rec[used:end])
+			recs[i] = rec[end:]
 		}
 	}
 }
@@ -266,7 +213,7 @@ func (l *rowLayout) isRecord(rec []byte, cols int) bool {
 	return cols <= len(l.cols) && !r.bad && len(r.b) == 0
 }
 
-// recordOf appends the record of row i of a block's columns: the inverse of appendRecord.
+// recordOf appends the record of row i of a block's columns: the inverse of appendRecords.
 func (l *rowLayout) recordOf(dst []byte, cols []block.Column, i int) []byte {
 	for n := range cols {
 		col := &cols[n]

@@ -74,8 +74,8 @@ func TestRecord(t *testing.T) {
 			if recordItem(r) != uint32(i*i) || recordTime(r) != rec.Column(len(fields)-1).(*array.Int64).Value(i) {
 				t.Fatal("item or time lie elsewhere in the record")
 			}
-			l.appendRecord(cols, r)
 		}
+		l.appendRecords(cols, slices.Clone(records))
 		for i := range n {
 			if got := l.recordOf(nil, cols, i); !bytes.Equal(got, records[i]) {
 				t.Fatalf("row %d: %x, want %x", i, got, records[i])
@@ -180,20 +180,31 @@ func TestIDTable(t *testing.T) {
 	var table idTable
 	for range 2 { // again after a reset
 		codes := make(map[string]uint32)
+		hashes := make(map[uint32]uint64)
 		for i := range 5000 {
 			id := fmt.Sprint(i * i % 3001)
+			switch i % 4 {
+			case 1:
+				id = "a long ID: " + id
+			case 2:
+				id = (id + "\x00\x00\x00\x00\x00\x00\x00\x00")[:1+i%8]
+			}
 			hash := uint64(len(id)) << 30 // many are equal
 			code := table.code(hash, []byte(id))
 			if want, ok := codes[id]; ok && code != want || !ok && int(code) != len(codes) {
-				t.Fatalf("%s has code %d", id, code)
+				t.Fatalf("%q has code %d", id, code)
 			}
-			codes[id] = code
+			codes[id], hashes[code] = code, hash
 		}
-		sorted := table.sorted(nil)
-		less := func(a, b uint32) int {
-			return cmp.Or(cmp.Compare(table.hashes[a], table.hashes[b]), bytes.Compare(table.ids.at(int(a)), table.ids.at(int(b))))
+		var sorted []hashedCode
+		for code, hash := range hashes {
+			sorted = append(sorted, hashedCode{hash, code})
 		}
-		if len(sorted) != len(codes) || !slices.IsSortedFunc(sorted, less) {
+		table.sort(sorted)
+		less := func(a, b hashedCode) int {
+			return cmp.Or(cmp.Compare(a.hash, b.hash), bytes.Compare(table.ids.at(int(a.code)), table.ids.at(int(b.code))))
+		}
+		if table.len() != len(codes) || !slices.IsSortedFunc(sorted, less) {
 			t.Error("codes are not in order")
 		}
 		table.reset()

@@ -56,9 +56,13 @@ func (s *spillFile) close() error {
 	return f.Close()
 }
 
+// spillPage is what sections begin at a multiple of: a write that shares a page of the file with another one takes longer.
+const spillPage = 4096
+
 // append writes b, which it doesn't keep, at the end.
 func (s *spillFile) append(b []byte) (section, error) {
-	sec := section{s.size.Add(int64(len(b))) - int64(len(b)), int64(len(b))}
+	room := (int64(len(b)) + spillPage - 1) / spillPage * spillPage
+	sec := section{s.size.Add(room) - room, int64(len(b))}
 	if _, err := s.f.WriteAt(b, sec.off); err != nil {
 		return sec, fmt.Errorf("write sort file: %w", fullDisk(err))
 	}

@@ -9,13 +9,18 @@ import (
 
 // unit is the rows of a range of keys, in memory, to be made blocks of. Its memory is used again for the next one.
 type unit struct {
-	data  []byte // rows as partitions hold them
-	table idTable
-	rows  []unitRow
+	data   []byte // rows as partitions hold them
+	shares []share
+	table  idTable
+	hashes []uint64  // by code
+	rows   []unitRow // in the order in which they came
+	codes  []uint32  // of their keys
 
-	keys   []uint32 // codes of the table in the order of (hash, ID)
-	starts []uint32 // where the rows of each begin in byKey, and where the last end
-	byKey  []uint32 // rows in the order of keys, of one key by time and then in the order in which they came
+	keys   []hashedCode // of the table, in the order of (hash, ID)
+	rank   []uint32     // of a code in keys
+	next   []uint32     // by key: scratch of group
+	starts []uint32     // where the rows of each begin in byKey, and where the last end
+	byKey  []unitRow    // in the order of keys, of one key by time and then in the order in which they came
 
 	ordinals []uint32 // of the keys, in their order
 	known    []bool   // keys that were found in the dictionary
@@ -26,72 +31,135 @@ type unit struct {
 	blocks   [streamAside][]*encodedBlock
 
 	number int
-	parts  []*partition // to be read into data, unless it came with its rows
+	parts  []int // ranges to be read into data, unless it came with its rows
 }
 
 // unitRow is a row of a unit.
 type unitRow struct {
 	time     int64
 	off, end uint32 // of its record in data
-	key      uint32 // code in the table
+}
+
+// share is the part of a unit's data that one divider took of one range.
+type share struct {
+	at, end int
+	chunk   int64 // of the row at at
 }
 
 // load reads the rows and groups them. items, unless it is nil, are the ordinals of the items' codes.
 func (u *unit) load(src *unitSource, items []uint32) (err error) {
-	for _, part := range u.parts {
-		if u.data, err = src.rows.read(u.data, part); err != nil {
-			return err
-		}
+	u.begin()
+	if len(u.parts) == 0 {
+		u.shares = append(u.shares[:0], share{end: len(u.data)})
+		u.parse(src.layout, items)
 	}
-	u.parse(src.layout, items)
+	for _, n := range u.parts {
+		u.shares = u.shares[:0]
+		for _, rows := range src.rows {
+			at := len(u.data)
+			if u.data, err = rows.read(u.data, &rows.parts[n]); err != nil {
+				return err
+			}
+			if len(u.data) > at {
+				u.shares = append(u.shares, share{at: at, end: len(u.data)})
+			}
+		}
+		u.parse(src.layout, items)
+	}
 	u.group(src.layout)
 	return nil
 }
 
-// parse finds the rows in data.
-func (u *unit) parse(layout *rowLayout, items []uint32) {
+// begin forgets the rows that were parsed before.
+func (u *unit) begin() {
 	u.table.reset()
-	u.rows = u.rows[:0]
-	for at := 0; at < len(u.data); {
+	u.hashes, u.rows, u.codes = u.hashes[:0], u.rows[:0], u.codes[:0]
+}
+
+// parse finds the rows of shares, in the order of their chunks.
+func (u *unit) parse(layout *rowLayout, items []uint32) {
+	for i := range u.shares {
+		u.shares[i].enter(u.data)
+	}
+	for len(u.shares) > 0 {
+		first := 0
+		for i := range u.shares {
+			if u.shares[i].chunk < u.shares[first].chunk {
+				first = i
+			}
+		}
+		s := &u.shares[first]
+		u.parseChunk(s, layout, items)
+		if s.at == s.end {
+			u.shares = slices.Delete(u.shares, first, first+1)
+			continue
+		}
+		s.enter(u.data)
+	}
+}
+
+// enter reads the number of the chunk that begins at at, if one does.
+func (s *share) enter(data []byte) {
+	if s.at < s.end && data[s.at] == 0 {
+		var rest []byte
+		s.chunk, rest = nextChunk(data[s.at:s.end])
+		s.at = s.end - len(rest)
+	}
+}
+
+// parseChunk finds the rows up to the next chunk of a share.
+func (u *unit) parseChunk(s *share, layout *rowLayout, items []uint32) {
+	at := s.at
+	for at < s.end && u.data[at] != 0 {
 		key, id, rec, size := nextRow(u.data[at:])
 		end := at + size
-		r := unitRow{off: uint32(end - len(rec)), end: uint32(end), key: u.table.code(key, id)}
+		r := unitRow{off: uint32(end - len(rec)), end: uint32(end)}
+		code := u.table.code(key, id)
+		if int(code) == len(u.hashes) {
+			u.hashes = append(u.hashes, key)
+		}
 		if layout.time {
 			r.time = recordTime(rec)
 		}
 		if items != nil {
 			setRecordItem(rec, items[recordItem(rec)])
 		}
-		u.rows = append(u.rows, r)
+		u.rows, u.codes = append(u.rows, r), append(u.codes, code)
 		at = end
 	}
+	s.at = at
 }
 
 // group orders the rows.
 func (u *unit) group(layout *rowLayout) {
-	u.keys = u.table.sorted(u.keys[:0])
-	rank := make([]uint32, len(u.keys))
-	for i, c := range u.keys {
-		rank[c] = uint32(i)
+	u.keys = u.keys[:0]
+	for c, hash := range u.hashes {
+		u.keys = append(u.keys, hashedCode{hash, uint32(c)})
 	}
-	u.starts = append(u.starts[:0], make([]uint32, len(u.keys)+1)...)
-	for i := range u.rows {
-		u.starts[rank[u.rows[i].key]+1]++
+	u.table.sort(u.keys)
+	u.rank = slices.Grow(u.rank[:0], len(u.keys))[:len(u.keys)]
+	for i, k := range u.keys {
+		u.rank[k.code] = uint32(i)
+	}
+	u.starts = slices.Grow(u.starts[:0], len(u.keys)+1)[:len(u.keys)+1]
+	clear(u.starts)
+	for _, code := range u.codes {
+		u.starts[u.rank[code]+1]++
 	}
 	for i := range u.keys {
 		u.starts[i+1] += u.starts[i]
 	}
-	next := slices.Clone(u.starts)
+	u.next = append(u.next[:0], u.starts...)
 	u.byKey = slices.Grow(u.byKey[:0], len(u.rows))[:len(u.rows)]
-	for n := range u.rows {
-		at := &next[rank[u.rows[n].key]]
-		u.byKey[*at] = uint32(n)
+	for i, code := range u.codes {
+		at := &u.next[u.rank[code]]
+		u.byKey[*at] = u.rows[i]
 		*at++
 	}
 	if !layout.time {
 		return
 	}
-	byTime := func(a, b uint32) int { return cmp.Compare(u.rows[a].time, u.rows[b].time) }
+	byTime := func(a, b unitRow) int { return cmp.Compare(a.time, b.time) }
 	for i := range u.keys {
 		if rows := u.rowsOf(i); !slices.IsSortedFunc(rows, byTime) { // they mostly come in order
 			slices.SortStableFunc(rows, byTime)
@@ -100,20 +168,20 @@ func (u *unit) group(layout *rowLayout) {
 }
 
 // rowsOf returns the rows of the i-th key.
-func (u *unit) rowsOf(i int) []uint32 { return u.byKey[u.starts[i]:u.starts[i+1]] }
+func (u *unit) rowsOf(i int) []unitRow { return u.byKey[u.starts[i]:u.starts[i+1]] }
 
 // record returns the record of a row. It aliases data.
-func (u *unit) record(row uint32) []byte { return u.data[u.rows[row].off:u.rows[row].end] }
+func (u *unit) record(row unitRow) []byte { return u.data[row.off:row.end] }
 
 // key returns the hash and the ID of the i-th key. The ID aliases the unit.
 func (u *unit) key(i int) (hash uint64, id []byte) {
-	c := u.keys[i]
-	return u.table.hashes[c], u.table.ids.at(int(c))
+	k := u.keys[i]
+	return k.hash, u.table.ids.at(int(k.code))
 }
 
 // unitSource divides partitions into units, which go to several goroutines.
 type unitSource struct {
-	rows   *partitions
+	rows   []*partitions // of the same ranges
 	layout *rowLayout
 	limits *limits
 	// lastOnly says that of the rows of a key the last one counts, together that those of one key and time are looked at
@@ -138,23 +206,26 @@ func (s *unitSource) next(ctx context.Context, u *unit) (ok bool, err error) {
 	u.data, u.parts = u.data[:0], u.parts[:0]
 	size := int64(0)
 	for s.large == nil && s.part < partitionCount {
-		part := &s.rows.parts[s.part]
-		if part.bytes > int64(s.limits.pieceBytes) {
+		bytes := int64(0)
+		for _, rows := range s.rows {
+			bytes += rows.parts[s.part].size()
+		}
+		if bytes > int64(s.limits.pieceBytes) {
 			if size > 0 {
 				break
 			}
-			if s.large, err = s.divide(ctx, part); err != nil {
+			if s.large, err = s.divide(ctx, s.part); err != nil {
 				return false, err
 			}
 			s.part++
 			break
 		}
-		if size > 0 && size+part.bytes > int64(s.limits.unitBytes) {
+		if size > 0 && size+bytes > int64(s.limits.unitBytes) {
 			break
 		}
-		if part.bytes > 0 {
-			u.parts = append(u.parts, part)
-			size += part.bytes
+		if bytes > 0 {
+			u.parts = append(u.parts, s.part)
+			size += bytes
 		}
 		s.part++
 	}
