@@ -68,7 +68,8 @@
 // found by whoever kept the ledger's head.
 //
 // A page that can't be read later on, since the disk fails or another program cut the file short, is a [*CorruptError] too
-// and not the end of the process. One case is left: bbolt holds locks while it reads the meta pages. They are read right before
-// that, but should they go away in between, the store hangs instead. What another program writes into pages of an open file
-// is not looked for until the next walk: that of [Store.Check], of closing, or of opening the file again.
+// and not the end of the process. bbolt reads the meta pages while it holds locks: they are looked at right before that, and
+// should they go away in between, the store can't be used any more ([ErrPoisoned]), and readers that have come to that point
+// at the same moment wait for good. What another program writes into pages of an open file is not looked for until the next
+// walk: that of [Store.Check], of closing, or of opening the file again.
 package store

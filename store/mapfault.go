@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/expunge-db/expunge/store/internal/pages"
 )
 
 // A page of the file that can't be read, since the disk fails or another program cut the file short, is a fault of the
@@ -56,21 +58,61 @@ func panickedInBolt() bool {
 	}
 }
 
-// begin starts a transaction of bbolt. It reads the meta pages first: bbolt does so while it holds locks that a fault would
-// leave locked for good.
-func (h handles) begin(writable bool) (*bolt.Tx, error) {
-	touch(h.meta)
-	return h.db.Begin(writable)
+// begin starts a transaction of bbolt. It looks at the meta pages first: bbolt does so while it holds locks, and panics if
+// neither is one, as in a file that was cut off and written to again.
+func (h handles) begin(writable bool) (b *bolt.Tx, err error) {
+	if h.broken.Load() {
+		return nil, &CorruptError{What: "page structure", Problem: "bbolt met pages that it can't read", Err: ErrPoisoned}
+	}
+	half := len(h.meta) / 2
+	first, second := pages.IsMeta(h.meta[:half]), pages.IsMeta(h.meta[half:]) // both are read, as bbolt does
+	if !first && !second {
+		return nil, &CorruptError{What: "page structure", Problem: "both meta pages are gone from the file while it is open"}
+	}
+	err = h.whole(func() (err error) {
+		b, err = h.db.Begin(writable)
+		return err
+	})
+	return b, err
 }
 
-// touch reads a byte of each meta page.
-//
-//go:noinline
-func touch(meta []byte) byte { return meta[0] ^ meta[len(meta)/2] }
+// checkSize makes sure that the file is as long as it was: bbolt never cuts it. What another program cut off would be there
+// again after the next commits, as zeros, and a job would end on what is left.
+func (h handles) checkSize() error {
+	info, err := h.file.Stat()
+	if err != nil {
+		return err
+	}
+	if was := h.size.Swap(max(info.Size(), h.size.Load())); info.Size() < was {
+		return &CorruptError{What: "file", Problem: fmt.Sprintf("it has %d bytes and had %d: another program cut it short", info.Size(), was)}
+	}
+	return nil
+}
 
 // commit is b.Commit, with an error for what it can't read.
-func commit(b *bolt.Tx) (err error) {
+func (h handles) commit(b *bolt.Tx) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer catchFault(&err)
 	return b.Commit()
+}
+
+// rollback is b.Rollback of a write transaction, with an error for what it can't read.
+func (h handles) rollback(b *bolt.Tx) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer catchFault(&err)
+	return h.whole(b.Rollback)
+}
+
+// whole calls fn, which is one of bbolt's that takes locks or lets go of them. If it panics they may stay locked, and whoever
+// wanted them would wait for good: so bbolt isn't called any more.
+func (h handles) whole(fn func() error) error {
+	done := false
+	defer func() {
+		if !done {
+			h.broken.Store(true)
+		}
+	}()
+	err := fn()
+	done = true
+	return err
 }

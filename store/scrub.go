@@ -105,7 +105,7 @@ func (s *Store) scrub(ctx context.Context, trim func(used int64) int64) (report 
 	}
 	report, err = s.zeroFree(b, trim)
 	if err != nil || trim != nil {
-		return report, errors.Join(err, b.Rollback())
+		return report, errors.Join(err, s.rollback(b))
 	}
 	return report, s.commitLocked(&Tx{s: s, b: b})
 }

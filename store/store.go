@@ -148,11 +148,18 @@ type handles struct {
 	db   *bolt.DB
 	file *os.File // of our own, for walking and zeroing pages
 	meta []byte   // a map of the two meta pages; see [handles.begin]
+
+	locked *os.File      // bbolt's, which has the lock
+	broken *atomic.Bool  // see [handles.whole]
+	size   *atomic.Int64 // of the file after the last commit; see [handles.checkSize]
 }
 
 func (h handles) close() error {
 	if h.db == nil {
 		return nil
+	}
+	if h.broken.Load() { // bbolt's Close would wait for its locks; what it maps stays mapped
+		return errors.Join(unmapPages(h.meta), h.locked.Close(), h.file.Close())
 	}
 	return errors.Join(unmapPages(h.meta), h.db.Close(), h.file.Close())
 }
@@ -394,7 +401,11 @@ func openFile(path string, opts Options) (h handles, err error) {
 	if err != nil {
 		return h, errors.Join(err, db.Close(), file.Close())
 	}
-	return handles{db, file, meta}, nil
+	h = handles{db, file, meta, locked, new(atomic.Bool), new(atomic.Int64)}
+	if err := h.checkSize(); err != nil {
+		return handles{}, errors.Join(err, h.close())
+	}
+	return h, nil
 }
 
 // checkPages walks the page structure and returns how many runs of pages are in use, or every fault in it.

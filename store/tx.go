@@ -156,7 +156,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) (err error) {
 	done := false
 	defer func() {
 		if !done { // fn panicked: let go of bbolt's lock, so that the panic is what the caller sees, or its error
-			_ = tx.b.Rollback()
+			_ = s.rollback(tx.b)
 		}
 	}()
 	err = fn(tx)
@@ -165,7 +165,7 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) (err error) {
 	}
 	if err != nil {
 		done = true
-		return errors.Join(err, tx.b.Rollback())
+		return errors.Join(err, s.rollback(tx.b))
 	}
 	err = s.commitLocked(tx)
 	done = true
@@ -186,7 +186,7 @@ func (s *Store) beginWrite() (tx *Tx, err error) {
 	}
 	defer func() {
 		if tx == nil {
-			err = errors.Join(err, b.Rollback())
+			err = errors.Join(err, h.rollback(b))
 		}
 	}()
 	return s.newTx(b)
@@ -196,10 +196,16 @@ func (s *Store) beginWrite() (tx *Tx, err error) {
 func (s *Store) commitLocked(tx *Tx) error {
 	if tx.dirty {
 		if err := putSealed(tx.b.Bucket(bucketMeta), keyState, tx.st.encode()); err != nil {
-			return errors.Join(err, tx.b.Rollback())
+			return errors.Join(err, s.rollback(tx.b))
 		}
 	}
-	err := commit(tx.b)
+	if err := s.checkSize(); err != nil {
+		return errors.Join(err, s.rollback(tx.b))
+	}
+	err := s.commit(tx.b)
+	if err == nil {
+		err = s.checkSize()
+	}
 	if err == nil {
 		if s.committed != nil {
 			s.committed()
@@ -207,7 +213,7 @@ func (s *Store) commitLocked(tx *Tx) error {
 		return nil
 	}
 	err, s.unsure = fullDisk(err), true
-	if rerr := tx.b.Rollback(); rerr != nil && !errors.Is(rerr, berrors.ErrTxClosed) {
+	if rerr := s.rollback(tx.b); rerr != nil && !errors.Is(rerr, berrors.ErrTxClosed) {
 		err = errors.Join(err, rerr)
 	}
 	return fmt.Errorf("commit: %w", errors.Join(err, s.reopenLocked()))

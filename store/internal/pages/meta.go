@@ -42,6 +42,12 @@ type MetaPage struct {
 	Err  error // why the page isn't valid, a *CorruptError or a read error; Meta is zero then
 }
 
+// IsMeta tells whether the first bytes of a page are those of a meta page that bbolt wrote, as far as its mark says. It costs
+// nothing, and finds a page that was cut off.
+func IsMeta(page []byte) bool {
+	return len(page) >= headerSize+metaSize && order.Uint32(page[headerSize:]) == metaMagic
+}
+
 // ReadMeta returns the state that bbolt takes when it opens the file: that of
 // the valid meta page with the higher transaction id. One damaged meta page is
 // no error, since a commit that was cut short leaves one; see [ReadMetas].
