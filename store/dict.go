@@ -271,21 +271,29 @@ func (c *reverseChunk) slots() int {
 	return len(c.ends)
 }
 
-func (c *reverseChunk) id(slot int) []byte {
-	if slot >= c.slots() {
-		return nil
+// span returns where in the heap an ID lies: nowhere, from 0 to 0, if it isn't there.
+func (c *reverseChunk) span(slot int) (from, to uint32) {
+	if c.same > 0 {
+		if to = uint32(slot+1) * c.same; int(to) <= len(c.heap) {
+			return to - c.same, to
+		}
+		return 0, 0
 	}
-	if n := int(c.same); n > 0 {
-		return c.heap[slot*n : (slot+1)*n : (slot+1)*n]
+	if slot >= len(c.ends) {
+		return 0, 0
 	}
-	start := uint32(0)
 	if slot > 0 {
-		start = c.ends[slot-1]
+		from = c.ends[slot-1]
 	}
-	if start == c.ends[slot] {
+	return from, c.ends[slot]
+}
+
+func (c *reverseChunk) id(slot int) []byte {
+	from, to := c.span(slot)
+	if from == to {
 		return nil
 	}
-	return c.heap[start:c.ends[slot]:c.ends[slot]]
+	return c.heap[from:to:to]
 }
 
 // append adds the ID of the next slot to a chunk that was not decoded; an empty one stands for an ordinal that isn't there.

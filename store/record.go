@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -37,7 +36,7 @@ func (sn *Snapshot) recordBuilder(v *datasetView) *recordBuilder {
 	return newRecordBuilder(v, &sn.users, &sn.items, func(ctx context.Context, d dictID, num uint32) (c reverseChunk, err error) {
 		err = sn.s.View(ctx, func(tx *Tx) error {
 			c, err = tx.readReverse(d, num)
-			c.heap = bytes.Clone(c.heap)
+			c.heap = append(make([]byte, 0, len(c.heap)+shortID), c.heap...)
 			return err
 		})
 		return c, err
@@ -64,6 +63,7 @@ func (r *recordBuilder) record(ctx context.Context, d *decodedBlock) (arrow.Reco
 			if cols[c.field], err = r.itemArray(ctx, col.Int); err != nil {
 				return nil, err
 			}
+			buffers.put(arrow.Int64Traits.CastToBytes(col.Int))
 			continue
 		}
 		cols[c.field] = toArray(r.v.layout.fields[c.field].Type, col, d.n)
@@ -86,26 +86,54 @@ func (r *recordBuilder) keyArray(ctx context.Context, d *decodedBlock) (arrow.Ar
 	s := newStringBuffers(d.n, size)
 	at, row := 0, 1
 	for i, id := range ids {
-		for range d.counts[i] {
-			at += copy(s.data[at:], id)
-			s.offsets[row] = int32(at)
-			row++
+		n := int(d.counts[i])
+		repeat(s.data[at:at+n*len(id)], id)
+		for j := range s.offsets[row : row+n] {
+			at += len(id)
+			s.offsets[row+j] = int32(at)
 		}
+		row += n
 	}
 	return s.array(nil, 0), nil
 }
 
+// repeat fills dst with as many copies of b as fit, twice as many with each step.
+func repeat(dst, b []byte) {
+	for n := copy(dst, b); n < len(dst); {
+		n += copy(dst[n:], dst[:n])
+	}
+}
+
+// shortID is the length up to which an ID is copied without a look at its length, by a move of this many bytes.
+const shortID = 16
+
 // itemArray returns the column of items.
 func (r *recordBuilder) itemArray(ctx context.Context, ordinals []int64) (arrow.Array, error) {
 	s := newStringBuffers(len(ordinals), 0)
+	offsets := s.offsets[1:][:len(ordinals)]
+	out, at := s.data[:cap(s.data)], 0
 	for i, o := range ordinals {
-		id, err := r.items.id(ctx, uint32(o))
-		if err != nil {
-			return nil, err
+		c := r.items.loaded(uint32(o))
+		if c == nil {
+			var err error
+			if c, err = r.items.chunk(ctx, uint32(o)); err != nil {
+				return nil, err
+			}
 		}
-		s.data = append(s.data, id...)
-		s.offsets[i+1] = int32(len(s.data))
+		from, to := c.span(int(uint32(o) % reverseSlots))
+		n := int(to - from)
+		if at+shortID <= len(out) && int(from)+shortID <= cap(c.heap) && uint(n-1) < shortID {
+			*(*[shortID]byte)(out[at:]) = *(*[shortID]byte)(c.heap[from : from+shortID])
+		} else if n == 0 {
+			return nil, r.items.missing(uint32(o))
+		} else {
+			out = append(out[:at], c.heap[from:to]...)
+			out = out[:cap(out)]
+		}
+		at += n
+		offsets[i] = int32(at)
 	}
+	s.data = out[:at]
 	return s.array(nil, 0), nil
 }
 
@@ -214,23 +242,40 @@ func newIDReader(v *dictView, read readChunk) *idReader {
 // id returns the ID of an ordinal; it stays valid. An ordinal without ID is a *[CorruptError]: rows hold only ordinals
 // that the dictionary has.
 func (r *idReader) id(ctx context.Context, ordinal uint32) ([]byte, error) {
+	c, err := r.chunk(ctx, ordinal)
+	if err != nil {
+		return nil, err
+	}
+	if id := c.id(int(ordinal % reverseSlots)); id != nil {
+		return id, nil
+	}
+	return nil, r.missing(ordinal)
+}
+
+func (r *idReader) missing(ordinal uint32) error {
+	return &CorruptError{What: r.dict.String(), Problem: fmt.Sprintf("a row refers to ordinal %d, which has no ID", ordinal)}
+}
+
+// chunk returns the chunk of an ordinal.
+func (r *idReader) chunk(ctx context.Context, ordinal uint32) (*reverseChunk, error) {
+	if c := r.loaded(ordinal); c != nil {
+		return c, nil
+	}
+	if num := ordinal / reverseSlots; num < r.chunks {
+		return r.load(ctx, num)
+	}
+	return nil, r.missing(ordinal)
+}
+
+// loaded returns the chunk of an ordinal if it was read before, or nil.
+func (r *idReader) loaded(ordinal uint32) *reverseChunk {
 	num := ordinal / reverseSlots
-	if num < r.chunks {
-		var c *reverseChunk
-		if g := r.groups[num/uint32(len(chunkGroup{}))].Load(); g != nil {
-			c = g[num%uint32(len(g))].Load()
-		}
-		if c == nil {
-			var err error
-			if c, err = r.load(ctx, num); err != nil {
-				return nil, err
-			}
-		}
-		if id := c.id(int(ordinal % reverseSlots)); id != nil {
-			return id, nil
+	if i := num / uint32(len(chunkGroup{})); int(i) < len(r.groups) {
+		if g := r.groups[i].Load(); g != nil {
+			return g[num%uint32(len(g))].Load()
 		}
 	}
-	return nil, &CorruptError{What: r.dict.String(), Problem: fmt.Sprintf("a row refers to ordinal %d, which has no ID", ordinal)}
+	return nil
 }
 
 func (r *idReader) load(ctx context.Context, num uint32) (*reverseChunk, error) {
