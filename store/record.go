@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -36,11 +38,18 @@ func (sn *Snapshot) recordBuilder(v *datasetView) *recordBuilder {
 	return newRecordBuilder(v, &sn.users, &sn.items, func(ctx context.Context, d dictID, num uint32) (c reverseChunk, err error) {
 		err = sn.s.View(ctx, func(tx *Tx) error {
 			c, err = tx.readReverse(d, num)
-			c.heap = append(make([]byte, 0, len(c.heap)+shortID), c.heap...)
+			c.heap = bytes.Clone(c.heap)
 			return err
 		})
 		return c, err
 	})
+}
+
+// scanBuilder is recordBuilder for many records.
+func (sn *Snapshot) scanBuilder(v *datasetView) *recordBuilder {
+	r := sn.recordBuilder(v)
+	r.items.keepShort()
+	return r
 }
 
 // record makes a record that takes over the buffers of d.
@@ -104,36 +113,31 @@ func repeat(dst, b []byte) {
 	}
 }
 
-// shortID is the length up to which an ID is copied without a look at its length, by a move of this many bytes.
-const shortID = 16
-
 // itemArray returns the column of items.
 func (r *recordBuilder) itemArray(ctx context.Context, ordinals []int64) (arrow.Array, error) {
 	s := newStringBuffers(len(ordinals), 0)
-	offsets := s.offsets[1:][:len(ordinals)]
-	out, at := s.data[:cap(s.data)], 0
-	for i, o := range ordinals {
-		c := r.items.loaded(uint32(o))
-		if c == nil {
-			var err error
-			if c, err = r.items.chunk(ctx, uint32(o)); err != nil {
-				return nil, err
+	offsets := s.offsets[1:]
+	for len(ordinals) > 0 {
+		rows := 0
+		if r.items.short != nil {
+			at, part := len(s.data), ordinals[:min(len(ordinals), idWindowRows)]
+			s.data = slices.Grow(s.data, len(idWindow{}))
+			var size int
+			rows, size = r.items.copyShort((*idWindow)(s.data[at:at+len(idWindow{})]), offsets, part, int32(at))
+			s.data = s.data[:at+size]
+			if rows == len(part) {
+				offsets, ordinals = offsets[rows:], ordinals[rows:]
+				continue
 			}
 		}
-		from, to := c.span(int(uint32(o) % reverseSlots))
-		n := int(to - from)
-		if at+shortID <= len(out) && int(from)+shortID <= cap(c.heap) && uint(n-1) < shortID {
-			*(*[shortID]byte)(out[at:]) = *(*[shortID]byte)(c.heap[from : from+shortID])
-		} else if n == 0 {
-			return nil, r.items.missing(uint32(o))
-		} else {
-			out = append(out[:at], c.heap[from:to]...)
-			out = out[:cap(out)]
+		id, err := r.items.id(ctx, uint32(ordinals[rows]))
+		if err != nil {
+			return nil, err
 		}
-		at += n
-		offsets[i] = int32(at)
+		s.data = append(s.data, id...)
+		offsets[rows] = int32(len(s.data))
+		offsets, ordinals = offsets[rows+1:], ordinals[rows+1:]
 	}
-	s.data = out[:at]
 	return s.array(nil, 0), nil
 }
 
@@ -203,7 +207,7 @@ type stringBuffers struct {
 func newStringBuffers(n, size int) stringBuffers {
 	s := stringBuffers{
 		offsets: arrow.Int32Traits.CastFromBytes(buffers.get(4 * (n + 1))[:4*(n+1)]),
-		data:    buffers.get(max(size, 8*n))[:size],
+		data:    buffers.get(max(size, 8*n+len(idWindow{})))[:size],
 	}
 	s.offsets[0] = 0
 	return s
@@ -224,12 +228,24 @@ type idReader struct {
 	read   readChunk
 	chunks uint32                       // numbers of chunks are below
 	groups []atomic.Pointer[chunkGroup] // made as they are needed: one user's rows need few of a large dictionary's
+	short  []atomic.Pointer[shortIDs]   // by number of chunk; nil if IDs are read one by one
 	bytes  atomic.Int64
 	mu     sync.Mutex // held to forget
 }
 
 // chunkGroup holds chunks by the last bits of their numbers.
 type chunkGroup [64]atomic.Pointer[reverseChunk]
+
+const (
+	shortID      = 16 // the bytes in which a short ID lies, its length in the last one
+	idWindowRows = 128
+)
+
+// shortIDs are the IDs of a chunk that are shorter than shortID. The others, and those that aren't there, have length 0.
+type shortIDs [reverseSlots][shortID]byte
+
+// idWindow is room for short IDs: each is copied in full, and the next one over its end.
+type idWindow [idWindowRows*shortID + shortID]byte
 
 // readChunk reads a chunk of IDs that stays valid for as long as the builder is used.
 type readChunk func(ctx context.Context, d dictID, num uint32) (reverseChunk, error)
@@ -239,43 +255,54 @@ func newIDReader(v *dictView, read readChunk) *idReader {
 	return &idReader{dict: v.id, read: read, chunks: chunks, groups: make([]atomic.Pointer[chunkGroup], chunks/uint32(len(chunkGroup{}))+1)}
 }
 
+// keepShort makes the reader of many IDs ready for copyShort.
+func (r *idReader) keepShort() { r.short = make([]atomic.Pointer[shortIDs], r.chunks) }
+
+// copyShort writes the IDs of up to idWindowRows ordinals one after the other, and where each ends, counted from base. It
+// stops at one that isn't short or in no chunk that was read, and returns how many it wrote and their bytes.
+func (r *idReader) copyShort(w *idWindow, offsets []int32, ordinals []int64, base int32) (rows, size int) {
+	offsets = offsets[:len(ordinals)]
+	n := uint32(0)
+	for i, o := range ordinals {
+		num := uint32(o) / reverseSlots
+		if int(num) >= len(r.short) {
+			return i, int(n)
+		}
+		c := r.short[num].Load()
+		if c == nil {
+			return i, int(n)
+		}
+		id := &c[uint32(o)%reverseSlots]
+		if id[shortID-1] == 0 {
+			return i, int(n)
+		}
+		*(*[shortID]byte)(w[n%(idWindowRows*shortID):]) = *id // n is less than that
+		n += uint32(id[shortID-1])
+		offsets[i] = base + int32(n)
+	}
+	return len(ordinals), int(n)
+}
+
 // id returns the ID of an ordinal; it stays valid. An ordinal without ID is a *[CorruptError]: rows hold only ordinals
 // that the dictionary has.
 func (r *idReader) id(ctx context.Context, ordinal uint32) ([]byte, error) {
-	c, err := r.chunk(ctx, ordinal)
-	if err != nil {
-		return nil, err
-	}
-	if id := c.id(int(ordinal % reverseSlots)); id != nil {
-		return id, nil
-	}
-	return nil, r.missing(ordinal)
-}
-
-func (r *idReader) missing(ordinal uint32) error {
-	return &CorruptError{What: r.dict.String(), Problem: fmt.Sprintf("a row refers to ordinal %d, which has no ID", ordinal)}
-}
-
-// chunk returns the chunk of an ordinal.
-func (r *idReader) chunk(ctx context.Context, ordinal uint32) (*reverseChunk, error) {
-	if c := r.loaded(ordinal); c != nil {
-		return c, nil
-	}
-	if num := ordinal / reverseSlots; num < r.chunks {
-		return r.load(ctx, num)
-	}
-	return nil, r.missing(ordinal)
-}
-
-// loaded returns the chunk of an ordinal if it was read before, or nil.
-func (r *idReader) loaded(ordinal uint32) *reverseChunk {
 	num := ordinal / reverseSlots
-	if i := num / uint32(len(chunkGroup{})); int(i) < len(r.groups) {
-		if g := r.groups[i].Load(); g != nil {
-			return g[num%uint32(len(g))].Load()
+	if num < r.chunks {
+		var c *reverseChunk
+		if g := r.groups[num/uint32(len(chunkGroup{}))].Load(); g != nil {
+			c = g[num%uint32(len(g))].Load()
+		}
+		if c == nil {
+			var err error
+			if c, err = r.load(ctx, num); err != nil {
+				return nil, err
+			}
+		}
+		if id := c.id(int(ordinal % reverseSlots)); id != nil {
+			return id, nil
 		}
 	}
-	return nil
+	return nil, &CorruptError{What: r.dict.String(), Problem: fmt.Sprintf("a row refers to ordinal %d, which has no ID", ordinal)}
 }
 
 func (r *idReader) load(ctx context.Context, num uint32) (*reverseChunk, error) {
@@ -284,13 +311,28 @@ func (r *idReader) load(ctx context.Context, num uint32) (*reverseChunk, error) 
 		return nil, err
 	}
 	size := int64(len(c.heap) + 4*len(c.ends))
+	if r.short != nil {
+		size += int64(len(shortIDs{}) * shortID)
+	}
 	if r.bytes.Add(size) > idCacheBytes {
 		r.mu.Lock()
 		for i := range r.groups {
 			r.groups[i].Store(nil)
 		}
+		for i := range r.short {
+			r.short[i].Store(nil)
+		}
 		r.bytes.Store(size)
 		r.mu.Unlock()
+	}
+	if r.short != nil {
+		ids := new(shortIDs)
+		for slot := range c.slots() {
+			if id := c.id(slot); len(id) < shortID {
+				ids[slot][shortID-1] = byte(copy(ids[slot][:], id))
+			}
+		}
+		r.short[num].Store(ids)
 	}
 	at := &r.groups[num/uint32(len(chunkGroup{}))]
 	g := at.Load()

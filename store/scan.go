@@ -26,7 +26,7 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := sn.recordBuilder(v)
+	r := sn.scanBuilder(v)
 	workers := min(runtime.GOMAXPROCS(0), len(refs))
 	// ahead holds, in the order of blocks, where each block's record will come.
 	ahead := make(chan chan scanned, workers*scanAhead)
