@@ -93,11 +93,17 @@ func (tx *Tx) readIndex(id uint64) (*rowIndex, error) {
 
 // readData returns the rows of a block, aliasing the transaction's memory.
 func (tx *Tx) readData(id uint64, layout *rowLayout, x *rowIndex) (*pagedRows, error) {
+	p := new(pagedRows)
+	return p, tx.readDataInto(p, id, layout, x)
+}
+
+// readDataInto is readData that uses the memory of p again.
+func (tx *Tx) readDataInto(p *pagedRows, id uint64, layout *rowLayout, x *rowIndex) error {
 	b := tx.b.Bucket(bucketBlocks).Bucket(uint64Key(id))
 	if b == nil {
-		return nil, &CorruptError{What: blockName(id), Problem: "is missing"}
+		return &CorruptError{What: blockName(id), Problem: "is missing"}
 	}
-	return parsePages(id, b.Get(keyData), layout, x)
+	return p.reset(id, b.Get(keyData), layout, x)
 }
 
 // dropBlock removes a block. Its fence is the caller's.

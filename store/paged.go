@@ -56,35 +56,45 @@ type pagedRows struct {
 
 // parsePages reads the directory of a block. Pages are checked when they are read.
 func parsePages(id uint64, v []byte, layout *rowLayout, x *rowIndex) (*pagedRows, error) {
+	p := new(pagedRows)
+	if err := p.reset(id, v, layout, x); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// reset makes p a reader of another block, as parsePages does, and uses its memory again. After an error p is not to be
+// read.
+func (p *pagedRows) reset(id uint64, v []byte, layout *rowLayout, x *rowIndex) error {
 	damaged := func(problem string) error { return &CorruptError{What: blockName(id), Problem: problem} }
 	if len(v) < 4+sealSize {
-		return nil, damaged("is cut off")
+		return damaged("is cut off")
 	}
 	n := uint64(binary.LittleEndian.Uint32(v[len(v)-sealSize-4:]))
 	size := n*pageEntrySize + 4 + sealSize
 	if size > uint64(len(v)) {
-		return nil, damaged("has an impossible directory")
+		return damaged("has an impossible directory")
 	}
 	v, sealed := v[:len(v)-int(size)], v[len(v)-int(size):]
 	dir, err := unseal(blockName(id), dataSeal(id), sealed)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &pagedRows{id: id, layout: layout, data: v, pages: make([]pageEntry, n), starts: make([]uint32, n+1), ends: make([]int, n), at: -1}
+	p.id, p.layout, p.data, p.at = id, layout, v, -1
+	p.pages, p.ends, p.starts = p.pages[:0], p.ends[:0], append(p.starts[:0], 0)
 	end, rows := uint64(0), uint64(0)
-	for i := range p.pages {
-		e := dir[i*pageEntrySize:]
-		p.pages[i] = pageEntry{binary.LittleEndian.Uint32(e), binary.LittleEndian.Uint32(e[4:]), binary.LittleEndian.Uint32(e[8:])}
-		end, rows = end+uint64(p.pages[i].size), rows+uint64(p.pages[i].rows)
-		if end > uint64(len(v)) || rows > uint64(x.rows()) || p.pages[i].rows == 0 {
-			return nil, damaged("has pages that don't fit it")
+	for ; len(dir) > 4; dir = dir[pageEntrySize:] {
+		e := pageEntry{binary.LittleEndian.Uint32(dir), binary.LittleEndian.Uint32(dir[4:]), binary.LittleEndian.Uint32(dir[8:])}
+		end, rows = end+uint64(e.size), rows+uint64(e.rows)
+		if end > uint64(len(v)) || rows > uint64(x.rows()) || e.rows == 0 {
+			return damaged("has pages that don't fit it")
 		}
-		p.ends[i], p.starts[i+1] = int(end), uint32(rows)
+		p.pages, p.ends, p.starts = append(p.pages, e), append(p.ends, int(end)), append(p.starts, uint32(rows))
 	}
 	if end != uint64(len(v)) || rows != uint64(x.rows()) {
-		return nil, damaged("doesn't fit its index")
+		return damaged("doesn't fit its index")
 	}
-	return p, nil
+	return nil
 }
 
 // bytes returns a page as it is stored.

@@ -54,7 +54,7 @@ func (sn *Snapshot) scanBuilder(v *datasetView) *recordBuilder {
 
 // record makes a record that takes over the buffers of d.
 func (r *recordBuilder) record(ctx context.Context, d *decodedBlock) (arrow.Record, error) {
-	cols := make([]arrow.Array, len(r.schema.Fields()))
+	cols := make([]arrow.Array, r.schema.NumFields())
 	defer func() {
 		for _, c := range cols {
 			if c != nil {
@@ -82,26 +82,30 @@ func (r *recordBuilder) record(ctx context.Context, d *decodedBlock) (arrow.Reco
 
 // keyArray returns the column of keys: each ID as often as it has rows.
 func (r *recordBuilder) keyArray(ctx context.Context, d *decodedBlock) (arrow.Array, error) {
-	ids := make([][]byte, len(d.keys))
 	size := 0
 	for i, k := range d.keys {
 		id, err := r.keys.id(ctx, k)
 		if err != nil {
 			return nil, err
 		}
-		ids[i] = id
 		size += len(id) * int(d.counts[i])
 	}
 	s := newStringBuffers(d.n, size)
-	at, row := 0, 1
-	for i, id := range ids {
-		n := int(d.counts[i])
-		repeat(s.data[at:at+n*len(id)], id)
-		for j := range s.offsets[row : row+n] {
-			at += len(id)
-			s.offsets[row+j] = int32(at)
+	offsets, data, at := s.offsets[1:], s.data, int32(0)
+	for i, k := range d.keys {
+		id, err := r.keys.id(ctx, k)
+		if err != nil {
+			return nil, err
 		}
-		row += n
+		rows := offsets[:d.counts[i]]
+		for j := range rows {
+			at += int32(len(id))
+			rows[j] = at
+		}
+		offsets = offsets[len(rows):]
+		n := len(rows) * len(id)
+		repeat(data[:n], id)
+		data = data[n:]
 	}
 	return s.array(nil, 0), nil
 }

@@ -51,8 +51,14 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 	})
 	for range workers {
 		wg.Go(func() {
+			d, pages := newDecodedBlock(v.layout), new(pagedRows)
 			for t := range tasks {
-				rec, err := sn.scanBlock(ctx, v, r, t.ref)
+				d.reset()
+				err := sn.readBlockInto(ctx, v, t.ref, nil, d, pages)
+				var rec arrow.Record
+				if err == nil {
+					rec, err = r.record(ctx, d)
+				}
 				t.out <- scanned{rec, err}
 			}
 		})
@@ -75,14 +81,6 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 	if err := ctx.Err(); err != nil {
 		yield(nil, err)
 	}
-}
-
-func (sn *Snapshot) scanBlock(ctx context.Context, v *datasetView, r *recordBuilder, ref blockRef) (arrow.Record, error) {
-	d, err := sn.readBlock(ctx, v, ref, nil)
-	if err != nil {
-		return nil, err
-	}
-	return r.record(ctx, d)
 }
 
 // blocks returns the blocks with rows that aren't dead, layer by layer.

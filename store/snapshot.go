@@ -353,6 +353,14 @@ type decodedBlock struct {
 
 func newDecodedBlock(l *rowLayout) *decodedBlock { return &decodedBlock{cols: l.newColumns()} }
 
+// reset empties d for other rows of the same layout. Its columns are no longer its own.
+func (d *decodedBlock) reset() {
+	d.keys, d.counts, d.n = d.keys[:0], d.counts[:0], 0
+	for i := range d.cols {
+		d.cols[i] = block.Column{Kind: d.cols[i].Kind}
+	}
+}
+
 // reserve makes room for rows from the pool of scans.
 func (d *decodedBlock) reserve(rows int) {
 	for i := range d.cols {
@@ -406,10 +414,15 @@ func (d *decodedBlock) append(src *decodedBlock) {
 // readBlock decodes the live rows of a block, or of one ordinal in it.
 func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef, only *uint32) (*decodedBlock, error) {
 	d := newDecodedBlock(v.layout)
+	return d, sn.readBlockInto(ctx, v, ref, only, d, new(pagedRows))
+}
+
+// readBlockInto is readBlock into an empty d. It uses the memory of pages again.
+func (sn *Snapshot) readBlockInto(ctx context.Context, v *datasetView, ref blockRef, only *uint32, d *decodedBlock, pages *pagedRows) error {
 	if only == nil {
 		d.reserve(int(ref.rows))
 	}
-	err := sn.s.View(ctx, func(tx *Tx) error {
+	return sn.s.View(ctx, func(tx *Tx) error {
 		x, err := tx.readIndex(ref.id)
 		if err != nil {
 			return err
@@ -417,13 +430,11 @@ func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef,
 		if only != nil && !x.ordinals.Contains(*only) {
 			return nil
 		}
-		data, err := tx.readData(ref.id, v.layout, x)
-		if err != nil {
+		if err := tx.readDataInto(pages, ref.id, v.layout, x); err != nil {
 			return err
 		}
-		return d.read(data, x, ref.dead, only)
+		return d.read(pages, x, ref.dead, only)
 	})
-	return d, err
 }
 
 // read adds the rows of a stored block that aren't dead, or those of one ordinal.
@@ -443,6 +454,7 @@ func (d *decodedBlock) read(data *pagedRows, x *rowIndex, dead *roaring.Bitmap, 
 	} else if dead != nil {
 		live = x.without(dead)
 	}
+	d.keys, d.counts = slices.Grow(d.keys, len(live.ends)), slices.Grow(d.counts, len(live.ends))
 	it := live.ordinals.Iterator()
 	for i := 0; it.HasNext(); i++ {
 		a, b := live.at(i)
