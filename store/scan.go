@@ -34,7 +34,7 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 		ref blockRef
 		out chan scanned
 	}
-	tasks := make(chan task)
+	tasks := make(chan task, workers*scanAhead) // so that no worker waits for the next one
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(ahead)
@@ -60,6 +60,7 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 					rec, err = r.record(ctx, d)
 				}
 				t.out <- scanned{rec, err}
+				runtime.Gosched() // lets the reader have the record while it is in the processor's cache
 			}
 		})
 	}
