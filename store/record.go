@@ -82,21 +82,19 @@ func (r *recordBuilder) record(ctx context.Context, d *decodedBlock) (arrow.Reco
 
 // keyArray returns the column of keys: each ID as often as it has rows.
 func (r *recordBuilder) keyArray(ctx context.Context, d *decodedBlock) (arrow.Array, error) {
-	size := 0
+	var space [128][]byte // as many as most blocks have
+	ids, size := space[:0], 0
 	for i, k := range d.keys {
 		id, err := r.keys.id(ctx, k)
 		if err != nil {
 			return nil, err
 		}
+		ids = append(ids, id)
 		size += len(id) * int(d.counts[i])
 	}
 	s := newStringBuffers(d.n, size)
 	offsets, data, at := s.offsets[1:], s.data, int32(0)
-	for i, k := range d.keys {
-		id, err := r.keys.id(ctx, k)
-		if err != nil {
-			return nil, err
-		}
+	for i, id := range ids {
 		rows := offsets[:d.counts[i]]
 		for j := range rows {
 			at += int32(len(id))
@@ -154,10 +152,9 @@ func toArray(t FieldType, col *block.Column, n int) arrow.Array {
 		s := newStringBuffers(n, 0)
 		buffers.put(s.data)
 		s.data = col.Bytes
-		for i, end := range col.Ends {
-			s.offsets[i+1] = int32(end)
-		}
-		buffers.put(arrow.Uint32Traits.CastToBytes(col.Ends))
+		ends := arrow.Uint32Traits.CastToBytes(col.Ends)
+		copy(s.offsets[1:], arrow.Int32Traits.CastFromBytes(ends))
+		buffers.put(ends)
 		return s.array(valid, nulls)
 	case TypeInt64:
 		values = buffers.wrap(arrow.Int64Traits.CastToBytes(col.Int))
