@@ -70,5 +70,5 @@
 // A page that can't be read later on, since the disk fails or another program cut the file short, is a [*CorruptError] too
 // and not the end of the process. One case is left: bbolt holds locks while it reads the meta pages. They are read right before
 // that, but should they go away in between, the store hangs instead. What another program writes into pages of an open file
-// is not looked for until the next walk, which each scrub begins with: so no deletion ends on such a file.
+// is not looked for until the next walk: that of [Store.Check], of closing, or of opening the file again.
 package store

@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -41,7 +43,12 @@ func (tx *Tx) putHashes(job uint64, batch uint32, hashes []IDHash) error {
 	return nil
 }
 
-func compareHashes(a, b IDHash) int { return bytes.Compare(a[:], b[:]) }
+func compareHashes(a, b IDHash) int {
+	if c := cmp.Compare(binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:])); c != 0 {
+		return c
+	}
+	return bytes.Compare(a[8:], b[8:])
+}
 
 // EachHash calls fn with the hashes of the users that a deletion matched, some thousand at a time, each in a short
 // transaction. The slice is valid during the call. A batch's hashes come in order, and so do the batches.

@@ -49,19 +49,26 @@ func (x *rowIndex) find(ordinal uint32) (from, to uint32) {
 
 // rowsOf returns the rows of those ordinals that are in set.
 func (x *rowIndex) rowsOf(set *roaring.Bitmap) *roaring.Bitmap {
-	var rows []uint32
+	bm := roaring.New()
 	it := x.ordinals.Iterator()
 	for i := 0; it.HasNext(); i++ {
-		if !set.Contains(it.Next()) {
-			continue
-		}
-		for from, to := x.at(i); from < to; from++ {
-			rows = append(rows, from)
+		if set.Contains(it.Next()) {
+			from, to := x.at(i)
+			bm.AddRange(uint64(from), uint64(to))
 		}
 	}
-	bm := roaring.New()
-	bm.AddMany(rows)
 	return bm
+}
+
+// holdsAny reports whether any of the ordinals is in set.
+func (x *rowIndex) holdsAny(set *roaring.Bitmap) bool {
+	it := x.ordinals.Iterator()
+	for it.HasNext() {
+		if set.Contains(it.Next()) {
+			return true
+		}
+	}
+	return false
 }
 
 // without returns the index of the rows that are left when dead ones go.

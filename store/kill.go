@@ -184,7 +184,7 @@ func (s *Store) CheckGone(ctx context.Context, group string, job uint64) (looked
 			return fmt.Errorf("%s was replaced during the check: check again", blockName(blocks[i].fence.Block))
 		}
 		x, err := tx.readIndex(blocks[i].fence.Block)
-		if err == nil && x.ordinals.Intersects(users) {
+		if err == nil && x.holdsAny(users) {
 			err = fmt.Errorf("%s still holds deleted users", blockName(blocks[i].fence.Block))
 		}
 		return err

@@ -39,7 +39,7 @@ type limits struct {
 var defaultLimits = limits{
 	partBuffer: 32 << 10, unitBytes: 1 << 20, pieceBytes: 20 << 20, itemBytes: 16 << 20,
 	resolveBatch: 64 << 10, resolveBytes: 16 << 20,
-	stageBytes: 4 << 20, compactBytes: 2 << 20, pageRows: 512, mergeRows: 64 << 20, stagePart: 64 << 10, removeBudget: 8 << 20,
+	stageBytes: 4 << 20, compactBytes: 4 << 20, pageRows: 512, mergeRows: 64 << 20, stagePart: 64 << 10, removeBudget: 8 << 20,
 	dropPerTx: 4096, compactPlanned: 4096, forwardEntries: 1024,
 	foldEntries: 4096, foldBytes: 4 << 20, sessionBytes: 4 << 10, sessionRows: 1000,
 }

@@ -40,7 +40,7 @@ func cutCopies(t *testing.T, fn func(s *Store, size int64)) (cuts int) {
 }
 
 // TestCutWhileOpen: what can't be read is an error, never the end of the process, nor another content. Of a page that was cut
-// in the middle the rest reads as zeros, which only a walk over all pages tells: a check's, a scrub's, or that of opening.
+// in the middle the rest reads as zeros, which only a walk over all pages tells: a check's, or that of closing or of opening.
 func TestCutWhileOpen(t *testing.T) {
 	_, want, _ := smallFile(t, CodecPacked)
 	failed := 0

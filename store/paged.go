@@ -190,6 +190,7 @@ type pageWriter struct {
 	rows  int            // that wait
 	pages []pageEntry
 	data  []byte
+	runs  [][2]int // of the rows of a page that stay, scratch
 }
 
 // newPageWriter returns a writer of blocks as the store encodes them.
@@ -222,13 +223,18 @@ func (w *pageWriter) flush() (err error) {
 	if w.data, err = w.enc.Append(w.data, w.codec, w.rows, w.cols); err != nil {
 		return err
 	}
-	page := w.data[start:]
-	w.pages = append(w.pages, pageEntry{uint32(w.rows), uint32(len(page)), binary.LittleEndian.Uint32(page)})
+	w.addPage(start, w.rows)
 	for i := range w.cols {
 		w.cols[i].Reset()
 	}
 	w.rows = 0
 	return nil
+}
+
+// addPage puts the page that begins at start in data into the directory.
+func (w *pageWriter) addPage(start, rows int) {
+	page := w.data[start:]
+	w.pages = append(w.pages, pageEntry{uint32(rows), uint32(len(page)), binary.LittleEndian.Uint32(page)})
 }
 
 // addRecord adds a row.
@@ -283,18 +289,35 @@ func (w *pageWriter) keepPage(p *pagedRows, i int) error {
 
 // thinPage adds those rows of page i of p that are not dead. A page that becomes small waits for the next.
 func (w *pageWriter) thinPage(p *pagedRows, i int, dead *roaring.Bitmap) error {
+	first, rows := p.starts[i], 0
+	w.runs = w.runs[:0]
+	for run := range liveRuns(first, p.starts[i+1], dead) {
+		w.runs = append(w.runs, [2]int{int(run[0] - first), int(run[1] - first)})
+		rows += int(run[1] - run[0])
+	}
+	data, err := p.page(i)
+	if err != nil {
+		return err
+	}
+	if w.rows == 0 && 2*rows >= w.limit && data.NumColumns() == len(w.cols) {
+		start := len(w.data)
+		if w.data, err = w.enc.Thin(w.data, w.codec, data, w.runs); err != nil {
+			return &CorruptError{What: blockName(p.id), Problem: "a page can't be read", Err: err}
+		}
+		w.addPage(start, rows)
+		return nil
+	}
 	if w.rows+int(p.pages[i].rows) > pageGrowth*w.limit {
 		if err := w.flush(); err != nil {
 			return err
 		}
 	}
-	for run := range liveRuns(p.starts[i], p.starts[i+1], dead) {
-		if err := p.read(run[0], run[1], w.cols); err != nil {
+	for _, run := range w.runs {
+		if err := p.read(first+uint32(run[0]), first+uint32(run[1]), w.cols); err != nil {
 			return err
 		}
-		w.rows += int(run[1] - run[0])
 	}
-	if 2*w.rows < w.limit {
+	if w.rows += rows; 2*w.rows < w.limit {
 		return nil
 	}
 	return w.flush()

@@ -43,13 +43,24 @@ func (s *Store) ScrubThen(ctx context.Context, fn func(*Tx, ScrubReport) error) 
 }
 
 // scrubAtRest is the scrub of a store that is closed right after: it makes the pages zeros that Scrub's own commits
-// freed too, and gives more of the free room back to the file system than a job would wait for.
+// freed too, and gives more of the free room back to the file system than a job would wait for. And it walks over all pages:
+// who closes a store without an error has one that opens again.
 func (s *Store) scrubAtRest(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	if _, err := s.Scrub(ctx); err != nil {
 		return err
 	}
-	_, err := s.scrub(ctx, func(int64) int64 { return math.MaxInt64 })
+	if _, err := s.scrub(ctx, func(int64) int64 { return math.MaxInt64 }); err != nil {
+		return err
+	}
+	s.writer.Lock() // no commit may happen meanwhile
+	defer s.writer.Unlock()
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.db == nil {
+		return s.down
+	}
+	_, err := checkPages(s.file)
 	return err
 }
 
@@ -63,7 +74,7 @@ func (s *Store) Trim(ctx context.Context) (more bool, err error) {
 	}
 	excess := func(used int64) int64 { return allocated - used - used/4 }
 	if used := s.used.Load(); used > 0 && excess(used) <= 0 {
-		return false, nil // and there is no need to walk over the pages for it
+		return false, nil // and there is no need to read the freelist for it
 	}
 	report, err := s.scrub(ctx, func(used int64) int64 {
 		more = excess(used) > step
@@ -112,7 +123,8 @@ func (s *Store) beginAlone() (_ *bolt.Tx, err error) {
 }
 
 // zeroFree zeroes the pages that are free in b, a write transaction that began behind the gate and changed nothing yet,
-// and that the walk over the pages doesn't reach either. trim is that of scrub.
+// and in the freelist on the disk as well. Both began as what the walk at opening found; there is none here, since its cost
+// goes with the store's size. trim is that of scrub.
 func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubReport, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer catchFault(&err)
@@ -124,13 +136,13 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 	if err != nil {
 		return report, pageError(err)
 	}
-	st, err := pages.Walk(s.file, info.Size(), meta)
+	free, err := pages.FreePages(s.file, info.Size(), meta)
 	if err != nil {
 		return report, pageError(err)
 	}
-	dirty := st.Free
+	dirty := free
 	if !s.unsure {
-		if dirty, err = pages.Dirty(s.file, meta.PageSize, st.Free); err != nil {
+		if dirty, err = pages.Dirty(s.file, meta.PageSize, free); err != nil {
 			return report, err
 		}
 	}
@@ -160,20 +172,20 @@ func (s *Store) zeroFree(b *bolt.Tx, trim func(used int64) int64) (report ScrubR
 	}
 	s.unsure = false
 	report = ScrubReport{
-		PagesFree: int64(pages.CountPages(st.Free)), PagesZeroed: zeroed.Pages + tail.Pages,
+		PagesFree: int64(pages.CountPages(free)), PagesZeroed: zeroed.Pages + tail.Pages,
 		BytesWritten: zeroed.BytesWritten + tail.BytesWritten, BytesPunched: zeroed.BytesPunched + tail.BytesPunched,
 		Method: zeroed.Method,
 	}
 	if report.Method == "none" {
 		report.Method = tail.Method
 	}
-	used := int64(uint64(meta.HighWater)-pages.CountPages(st.Free)) * int64(meta.PageSize)
+	used := int64(uint64(meta.HighWater)-pages.CountPages(free)) * int64(meta.PageSize)
 	s.used.Store(used)
 	if trim == nil {
 		return report, nil
 	}
 	if most := trim(used); most > 0 {
-		punched, err := pages.Trim(s.file, meta.PageSize, st.Free, most)
+		punched, err := pages.Trim(s.file, meta.PageSize, free, most)
 		report.BytesPunched += punched
 		return report, err
 	}

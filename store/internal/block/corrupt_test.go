@@ -42,6 +42,13 @@ func readAll(t testing.TB, payload []byte) {
 		return
 	}
 	rows := b.Rows()
+	for _, codec := range []Codec{Packed, None} {
+		var e Encoder
+		thin, err := e.Thin(nil, codec, b, [][2]int{{0, rows / 5}, {rows / 3, rows / 2}})
+		if err != nil && !errors.Is(err, ErrCorrupt) || err != nil && len(thin) > 0 {
+			t.Fatalf("Thin: %d bytes, %v", len(thin), err)
+		}
+	}
 	for i := range b.NumColumns() {
 		dst := Column{Kind: b.Kind(i)}
 		for _, r := range [][2]int{{0, rows}, {rows / 3, rows / 2}, {rows / 2, rows}, {0, rows / 5}, {0, rows}} {

@@ -59,6 +59,11 @@ type Encoder struct {
 	codes  []int64
 	bits   []uint64
 	heap   []byte
+
+	// Of [Encoder.Thin].
+	left   Column
+	number []uint32 // by code
+	used   []uint32 // codes
 }
 
 // Append encodes a block of the given columns, each of rows values, and
@@ -76,9 +81,7 @@ func (e *Encoder) Append(dst []byte, codec Codec, rows int, cols []Column) ([]by
 			rows, len(cols), MaxRows, MaxColumns)
 	}
 	start := len(dst)
-	head := headerSize + descriptorSize*len(cols)
-	out := slices.Grow(dst, head)[:start+head]
-	clear(out[start:])
+	out := beginBlock(dst, len(cols))
 	for i := range cols {
 		c := &cols[i]
 		if err := checkColumn(c, rows); err != nil {
@@ -86,9 +89,7 @@ func (e *Encoder) Append(dst []byte, codec Codec, rows int, cols []Column) ([]by
 		}
 		nulls := len(c.Valid) > 0 && !allSet(c.Valid, 0, rows)
 		if nulls {
-			for _, w := range c.Valid {
-				out = binary.LittleEndian.AppendUint64(out, w)
-			}
+			out = appendValid(out, c)
 		}
 		var enc encoding
 		var exponent uint8
@@ -96,22 +97,46 @@ func (e *Encoder) Append(dst []byte, codec Codec, rows int, cols []Column) ([]by
 		if len(out)-start > math.MaxInt32 {
 			return dst, fmt.Errorf("block: encode column %d: the block exceeds 2 GiB: put fewer rows in it", i)
 		}
-		d := out[start+headerSize+i*descriptorSize:]
-		d[0], d[1], d[3] = byte(c.Kind), byte(enc), exponent
-		if nulls {
-			d[2] = 1
-		}
-		binary.LittleEndian.PutUint32(d[4:], uint32(len(out)-start))
+		describe(out[start:], i, c.Kind, enc, nulls, exponent)
 	}
-	out = append(out, make([]byte, slack)...)
+	return endBlock(out, start, codec, rows, len(cols)), nil
+}
 
+// beginBlock appends room for the header of a block and for the descriptors of its columns.
+func beginBlock(dst []byte, cols int) []byte {
+	start, head := len(dst), headerSize+descriptorSize*cols
+	dst = slices.Grow(dst, head)[:start+head]
+	clear(dst[start:])
+	return dst
+}
+
+func appendValid(dst []byte, c *Column) []byte {
+	for _, w := range c.Valid {
+		dst = binary.LittleEndian.AppendUint64(dst, w)
+	}
+	return dst
+}
+
+// describe fills in the descriptor of column i, whose section has just been appended to block b.
+func describe(b []byte, i int, kind Kind, enc encoding, nulls bool, exponent uint8) {
+	d := b[headerSize+i*descriptorSize:]
+	d[0], d[1], d[3] = byte(kind), byte(enc), exponent
+	if nulls {
+		d[2] = 1
+	}
+	binary.LittleEndian.PutUint32(d[4:], uint32(len(b)))
+}
+
+// endBlock appends what follows the last column, and fills in the header of the block that begins at start.
+func endBlock(out []byte, start int, codec Codec, rows, cols int) []byte {
+	out = append(out, make([]byte, slack)...)
 	b := out[start:]
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)))
 	b[8], b[9] = version, byte(codec)
 	binary.LittleEndian.PutUint16(b[10:], uint16(rows))
-	binary.LittleEndian.PutUint16(b[12:], uint16(len(cols)))
+	binary.LittleEndian.PutUint16(b[12:], uint16(cols))
 	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
-	return out, nil
+	return out
 }
 
 // checkColumn makes sure of what the encodings rely on.

@@ -25,7 +25,7 @@ func (e *Encoder) appendStrings(dst []byte, c *Column) ([]byte, encoding) {
 		width := bitWidth(uint64(max(n-1, 0)))
 		// An end takes about one byte in a stream, and two among values that differ.
 		if e.texts.bytes+2*n+packedLen(len(codes), width) < len(c.Bytes)+len(c.Ends) {
-			return e.appendStringDict(dst, c, codes), encDict
+			return e.appendDict(dst, codes, func(i int) []byte { return c.Value(int(e.texts.entries[i].row)) }, n), encDict
 		}
 	}
 	e.vals = e.vals[:0]
@@ -40,10 +40,11 @@ func (e *Encoder) appendStrings(dst []byte, c *Column) ([]byte, encoding) {
 	return appendHeap(dst, c.Bytes), encHeap
 }
 
-func (e *Encoder) appendStringDict(dst []byte, c *Column, codes []int64) []byte {
+// appendDict appends a dictionary of n values and codes in it.
+func (e *Encoder) appendDict(dst []byte, codes []int64, value func(int) []byte, n int) []byte {
 	e.vals, e.heap = e.vals[:0], e.heap[:0]
-	for _, entry := range e.texts.entries {
-		e.heap = append(e.heap, c.Value(int(entry.row))...)
+	for i := range n {
+		e.heap = append(e.heap, value(i)...)
 		e.vals = append(e.vals, int64(len(e.heap)))
 	}
 	const head = 16
@@ -53,7 +54,7 @@ func (e *Encoder) appendStringDict(dst []byte, c *Column, codes []int64) []byte 
 	ends := len(dst) - at - head
 	dst = e.appendInts(dst, codes)
 	h := dst[at:]
-	binary.LittleEndian.PutUint32(h, uint32(len(e.vals)))
+	binary.LittleEndian.PutUint32(h, uint32(n))
 	binary.LittleEndian.PutUint32(h[4:], uint32(ends))
 	binary.LittleEndian.PutUint32(h[8:], uint32(len(h)-head-ends))
 	binary.LittleEndian.PutUint32(h[12:], uint32(len(e.heap)))

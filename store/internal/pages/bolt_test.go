@@ -220,6 +220,7 @@ func compareWithBolt(t fatal, path string) *Structure {
 	if err != nil {
 		t.Fatalf("Walk: %v", err)
 	}
+	checkFree(t, r, meta, s)
 
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {

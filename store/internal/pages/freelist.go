@@ -1,6 +1,32 @@
 package pages
 
-import "slices"
+import (
+	"io"
+	"slices"
+)
+
+// FreePages returns the pages that the stored freelist names, in ascending order and merged, without a walk over the
+// others: its cost goes with their number. So it can't tell that a page is in use after all, or that one is missing in
+// the list; the caller has another account of what is free, as bbolt's in memory, and a [Walk] of the same open file
+// behind it. size is the size of the file in bytes, and no commit may happen meanwhile. The file must have been committed
+// with its freelist, as bbolt does by default. Errors are those of Walk.
+func FreePages(r io.ReaderAt, size int64, meta Meta) ([]Run, error) {
+	w := walker{r: r, meta: meta, pageSize: int64(meta.PageSize)}
+	if !validPageSize(meta.PageSize) {
+		w.corrupt(0, "page size %d", meta.PageSize)
+		return nil, w.err()
+	}
+	if !meta.FreelistSynced {
+		w.corrupt(0, "its freelist isn't stored")
+		return nil, w.err()
+	}
+	w.checkFileSize(size)
+	_, free := w.freelist()
+	if w.found() {
+		return nil, w.err()
+	}
+	return free, nil
+}
 
 // freelist reads the stored list of free pages. It returns where the list lies
 // and what it names, merged into runs.

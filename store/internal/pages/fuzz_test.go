@@ -3,6 +3,7 @@ package pages
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -30,6 +31,21 @@ func checkResult(t *testing.T, s *Structure, err error) {
 	}
 }
 
+// checkFree compares the list of free pages with what a walk found, if it did.
+func checkFree(t fatal, r *bytes.Reader, meta Meta, s *Structure) {
+	t.Helper()
+	free, err := FreePages(r, r.Size(), meta)
+	if err != nil {
+		onlyCorrupt(t, err)
+	}
+	if s != nil && s.Meta.FreelistSynced && (err != nil || !slices.Equal(free, s.Free)) {
+		t.Fatalf("free are %v, %v, and a walk finds %v", free, err, s.Free)
+	}
+	if !meta.FreelistSynced && err == nil {
+		t.Fatal("free pages of a file without a freelist")
+	}
+}
+
 // FuzzWalk walks any bytes, from their own meta page where there is one.
 func FuzzWalk(f *testing.F) {
 	f.Add(smallFile(f, f.TempDir()), uint64(2), uint64(3), uint64(20))
@@ -46,11 +62,13 @@ func FuzzWalk(f *testing.F) {
 		if err == nil {
 			s, err := Walk(r, r.Size(), meta)
 			checkResult(t, s, err)
+			checkFree(t, r, meta, s)
 		}
 		meta = Meta{PageSize: 1024, Root: PageID(root), Freelist: PageID(freelist), HighWater: PageID(highWater)}
 		for _, meta.FreelistSynced = range []bool{true, false} {
 			s, err := Walk(r, r.Size(), meta)
 			checkResult(t, s, err)
+			checkFree(t, r, meta, s)
 		}
 	})
 }

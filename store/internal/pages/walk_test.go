@@ -244,7 +244,7 @@ func structuralBytes(t *testing.T, b []byte, s *Structure) []bool {
 
 // onlyCorrupt checks that err joins *CorruptError values alone and tells
 // nothing of the file's content.
-func onlyCorrupt(t *testing.T, err error) {
+func onlyCorrupt(t fatal, err error) {
 	t.Helper()
 	for _, e := range joined(err) {
 		if _, ok := e.(*CorruptError); !ok && !strings.HasPrefix(e.Error(), "and ") {
