@@ -103,7 +103,8 @@ type recordColumns struct {
 }
 
 func columnsOf(rec arrow.Record) (c recordColumns, err error) {
-	for i, f := range rec.Schema().Fields() {
+	for i := range rec.Schema().NumFields() {
+		f := rec.Schema().Field(i)
 		var ok bool
 		col := rec.Column(i)
 		switch f.Name {

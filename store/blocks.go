@@ -125,11 +125,17 @@ func openIndex(id uint64, sealed []byte) ([]byte, error) {
 
 // readData returns the rows of a block, aliasing the transaction's memory.
 func (tx *Tx) readData(id uint64, layout *rowLayout, x *rowIndex) (*pagedRows, error) {
+	p := new(pagedRows)
+	return p, tx.readDataInto(p, id, layout, x.rows())
+}
+
+// readDataInto is readData that uses the memory of p again. rows is how many the block has.
+func (tx *Tx) readDataInto(p *pagedRows, id uint64, layout *rowLayout, rows uint32) error {
 	_, data, err := tx.storedBlock(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return parsePages(id, data, layout, x)
+	return p.parse(id, data, layout, rows)
 }
 
 // dropBlock removes a block. Its fence is the caller's.

@@ -43,7 +43,7 @@ func (sn *Snapshot) Distinct(ctx context.Context, t DatasetType, kind Kind) iter
 		if kind != KindPut {
 			layers = append(layers, v.only(false).layers...)
 		}
-		d := &distinct{sn: sn, v: v, builder: sn.recordBuilder(v), newest: kind == KindAll && !v.layout.time, yield: yield}
+		d := &distinct{sn: sn, v: v, builder: sn.scanBuilder(v), newest: kind == KindAll && !v.layout.time, yield: yield}
 		err := sn.mergeRows(ctx, v, layers, func(ordinal uint32, cols []block.Column, from, to int) error {
 			return d.rows(ctx, ordinal, cols, from, to)
 		})

@@ -22,13 +22,13 @@ type idSlot struct {
 	size uint32 // of the ID
 }
 
-// shortID is the length up to which an ID is a word.
-const shortID = 8
+// wordID is the length up to which an ID is a word.
+const wordID = 8
 
 // shortWord returns a short ID as a word.
 func shortWord(id []byte) (w uint64) {
-	if cap(id) >= shortID {
-		return binary.LittleEndian.Uint64(id[:shortID]) & (1<<(8*len(id)) - 1)
+	if cap(id) >= wordID {
+		return binary.LittleEndian.Uint64(id[:wordID]) & (1<<(8*len(id)) - 1)
 	}
 	for i, b := range id {
 		w |= uint64(b) << (8 * i)
@@ -41,7 +41,7 @@ func (t *idTable) len() int { return len(t.words) }
 // code returns the code of an ID, whose hash counts if it isn't short or is empty: then the hash is all there is. The code is
 // new if it was the table's len before.
 func (t *idTable) code(hash uint64, id []byte) uint32 {
-	short := len(id) <= shortID
+	short := len(id) <= wordID
 	if short && len(id) > 0 {
 		hash = shortWord(id)
 	}
@@ -150,7 +150,7 @@ func (t *itemTable) makeRoom() error {
 
 func (t *itemTable) lookUp(id []byte) uint32 {
 	hash := uint64(0)
-	if len(id) > shortID {
+	if len(id) > wordID {
 		hash = t.hash(id)
 	}
 	c := t.table.code(hash, id)
@@ -172,7 +172,7 @@ func (t *itemTable) codes(dst []uint32, ids *stringValues, from int) error {
 	slots := t.found[:0]
 	for i := range dst {
 		s := foundSlot{}
-		if id := ids.at(from + i); len(id) <= shortID && len(t.table.slots) > 0 {
+		if id := ids.at(from + i); len(id) <= wordID && len(t.table.slots) > 0 {
 			s.word = shortWord(id)
 			s.idSlot = t.table.slots[slotOf(s.word, len(t.table.slots))]
 		}

@@ -26,7 +26,7 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := sn.recordBuilder(v)
+	r := sn.scanBuilder(v)
 	workers := min(runtime.GOMAXPROCS(0), len(refs))
 	// ahead holds, in the order of blocks, where each block's record will come.
 	ahead := make(chan chan scanned, workers*scanAhead)
@@ -34,7 +34,7 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 		ref blockRef
 		out chan scanned
 	}
-	tasks := make(chan task)
+	tasks := make(chan task, workers*scanAhead) // so that no worker waits for the next one
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(ahead)
@@ -51,9 +51,16 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 	})
 	for range workers {
 		wg.Go(func() {
+			d, pages := newDecodedBlock(v.layout), new(pagedRows)
 			for t := range tasks {
-				rec, err := sn.scanBlock(ctx, v, r, t.ref)
+				d.reset()
+				err := sn.readBlockInto(ctx, v, t.ref, d, pages)
+				var rec arrow.Record
+				if err == nil {
+					rec, err = r.record(ctx, d)
+				}
 				t.out <- scanned{rec, err}
+				runtime.Gosched() // lets the reader have the record while it is in the processor's cache
 			}
 		})
 	}
@@ -75,14 +82,6 @@ func (sn *Snapshot) scan(ctx context.Context, v *datasetView, yield func(arrow.R
 	if err := ctx.Err(); err != nil {
 		yield(nil, err)
 	}
-}
-
-func (sn *Snapshot) scanBlock(ctx context.Context, v *datasetView, r *recordBuilder, ref blockRef) (arrow.Record, error) {
-	d, err := sn.readBlock(ctx, v, ref)
-	if err != nil {
-		return nil, err
-	}
-	return r.record(ctx, d)
 }
 
 // blocks returns the blocks with rows that aren't dead, layer by layer.

@@ -246,6 +246,14 @@ type decodedBlock struct {
 
 func newDecodedBlock(l *rowLayout) *decodedBlock { return &decodedBlock{cols: l.newColumns()} }
 
+// reset empties d for other rows of the same layout. Its columns are no longer its own.
+func (d *decodedBlock) reset() {
+	d.keys, d.counts, d.n = d.keys[:0], d.counts[:0], 0
+	for i := range d.cols {
+		d.cols[i] = block.Column{Kind: d.cols[i].Kind}
+	}
+}
+
 // reserve makes room for rows from the pool of scans.
 func (d *decodedBlock) reserve(rows int) {
 	for i := range d.cols {
@@ -290,19 +298,22 @@ func (d *decodedBlock) addKey(ordinal, rows uint32) {
 // readBlock decodes the live rows of a block.
 func (sn *Snapshot) readBlock(ctx context.Context, v *datasetView, ref blockRef) (*decodedBlock, error) {
 	d := newDecodedBlock(v.layout)
+	return d, sn.readBlockInto(ctx, v, ref, d, new(pagedRows))
+}
+
+// readBlockInto is readBlock into an empty d. It uses the memory of pages again.
+func (sn *Snapshot) readBlockInto(ctx context.Context, v *datasetView, ref blockRef, d *decodedBlock, pages *pagedRows) error {
 	d.reserve(int(ref.rows))
-	err := sn.s.View(ctx, func(tx *Tx) error {
+	return sn.s.View(ctx, func(tx *Tx) error {
 		x, err := tx.readIndex(ref.id)
 		if err != nil {
 			return err
 		}
-		data, err := tx.readData(ref.id, v.layout, x)
-		if err != nil {
+		if err := tx.readDataInto(pages, ref.id, v.layout, x.rows()); err != nil {
 			return err
 		}
-		return d.read(data, x, ref.dead)
+		return d.read(pages, x, ref.dead)
 	})
-	return d, err
 }
 
 // read adds the rows of a stored block that aren't dead.
@@ -311,6 +322,7 @@ func (d *decodedBlock) read(data *pagedRows, x *rowIndex, dead *roaring.Bitmap) 
 	if dead != nil {
 		live = x.without(dead)
 	}
+	d.keys, d.counts = slices.Grow(d.keys, len(live.ends)), slices.Grow(d.counts, len(live.ends))
 	for i, ordinal := range live.ordinals {
 		a, b := live.at(i)
 		d.addKey(ordinal, b-a)

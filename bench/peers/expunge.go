@@ -100,7 +100,8 @@ func (p *expungePeer) UserRows(ctx context.Context, id string) (sums, error) {
 // sumRecord adds up every value of every column of a record.
 func sumRecord(rec arrow.Record) (s sums, err error) {
 	s.Rows = rec.NumRows()
-	for i, f := range rec.Schema().Fields() {
+	for i := range rec.Schema().NumFields() {
+		f := rec.Schema().Field(i)
 		switch c := rec.Column(i).(type) {
 		case *array.String:
 			n := int64(0)
@@ -118,9 +119,7 @@ func sumRecord(rec arrow.Record) (s sums, err error) {
 				err = errors.Join(err, fmt.Errorf("column %s is not expected", f.Name))
 			}
 		case *array.Float32:
-			for _, v := range c.Float32Values() {
-				s.Value += float64(v)
-			}
+			s.Value = sumFloats(c.Float32Values())
 		case *array.Int64:
 			for _, v := range c.Int64Values() {
 				s.Time += v

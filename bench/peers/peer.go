@@ -107,19 +107,37 @@ func byteSum[T string | []byte](s T) (n int64) {
 	return n
 }
 
-// sumBytes is byteSum for long buffers, eight bytes at a time: the bytes at even and at odd places are added in lanes of
-// 16 bits, which hold 128 rounds.
+// sumBytes is byteSum for long buffers, 32 bytes at a time: the bytes at even and at odd places are added in lanes of
+// 16 bits, each of which takes eight bytes a round and holds 32 rounds.
 func sumBytes(b []byte) (n int64) {
 	const lanes = 0x00ff00ff00ff00ff
-	for len(b) >= 8 {
+	for len(b) >= 32 {
+		part := b[:min(len(b)/32, 32)*32]
+		b = b[len(part):]
 		var acc uint64
-		rounds := min(len(b)/8, 128)
-		for i := range rounds {
-			v := binary.LittleEndian.Uint64(b[8*i:])
-			acc += v&lanes + v>>8&lanes
+		for ; len(part) >= 32; part = part[32:] {
+			w := binary.LittleEndian.Uint64(part)
+			x := binary.LittleEndian.Uint64(part[8:])
+			y := binary.LittleEndian.Uint64(part[16:])
+			z := binary.LittleEndian.Uint64(part[24:])
+			acc += (w&lanes + w>>8&lanes) + (x&lanes + x>>8&lanes) + (y&lanes + y>>8&lanes) + (z&lanes + z>>8&lanes)
 		}
 		n += int64(acc&0xffff + acc>>16&0xffff + acc>>32&0xffff + acc>>48)
-		b = b[8*rounds:]
 	}
 	return n + byteSum(b)
+}
+
+// sumFloats adds up values in four sums, since an addition of floats waits for the one before.
+func sumFloats(vs []float32) float64 {
+	var a, b, c, d float64
+	for ; len(vs) >= 4; vs = vs[4:] {
+		a += float64(vs[0])
+		b += float64(vs[1])
+		c += float64(vs[2])
+		d += float64(vs[3])
+	}
+	for _, v := range vs {
+		a += float64(v)
+	}
+	return a + b + c + d
 }

@@ -12,6 +12,8 @@ const (
 	maxNarrow = 57
 	// pairWidth is the widest value of which such a load holds two.
 	pairWidth = 28
+	// quadWidth is the widest value of which it holds four, from the middle of a byte too.
+	quadWidth = 15
 	// slack is how many bytes past packed data the loads may touch.
 	slack = 8
 )
@@ -71,16 +73,72 @@ func unpack(dst []int64, src []byte, at, width uint, base int64) {
 		}
 	default:
 		mask := uint64(1)<<width - 1
-		for ; width <= pairWidth && len(dst) >= 2; dst = dst[2:] {
-			w := binary.LittleEndian.Uint64(src[at/8:]) >> (at % 8)
-			dst[0] = base + int64(w&mask)
-			dst[1] = base + int64(w>>(width%64)&mask)
-			at += 2 * width
+		if width <= pairWidth {
+			// Of eight values in a row one begins on a byte.
+			for ; at%8 != 0 && len(dst) > 0; dst = dst[1:] {
+				dst[0] = base + int64(binary.LittleEndian.Uint64(src[at/8:])>>(at%8)&mask)
+				at += width
+			}
+			n := len(dst) &^ 7
+			if width <= quadWidth {
+				unpackQuads(dst[:n], src[at/8:], width, base)
+			} else {
+				unpackPairs(dst[:n], src[at/8:], width, base)
+			}
+			dst, at = dst[n:], at+uint(n)*width
 		}
 		for i := range dst {
 			w := binary.LittleEndian.Uint64(src[at/8:])
 			dst[i] = base + int64(w>>(at%8)&mask)
 			at += width
 		}
+	}
+}
+
+// unpackQuads unpacks values of up to quadWidth bits, eight at a time. The first begins src.
+func unpackQuads(dst []int64, src []byte, width uint, base int64) {
+	mask := uint64(1)<<width - 1
+	half, shift := 4*width/8, 4*width%8
+	for len(dst) >= 8 {
+		d := (*[8]int64)(dst)
+		w := binary.LittleEndian.Uint64(src)
+		d[0] = base + int64(w&mask)
+		w >>= width & 63
+		d[1] = base + int64(w&mask)
+		w >>= width & 63
+		d[2] = base + int64(w&mask)
+		w >>= width & 63
+		d[3] = base + int64(w&mask)
+		w = binary.LittleEndian.Uint64(src[half:]) >> (shift & 63)
+		d[4] = base + int64(w&mask)
+		w >>= width & 63
+		d[5] = base + int64(w&mask)
+		w >>= width & 63
+		d[6] = base + int64(w&mask)
+		w >>= width & 63
+		d[7] = base + int64(w&mask)
+		dst, src = dst[8:], src[width:]
+	}
+}
+
+// unpackPairs is unpackQuads for values of up to pairWidth bits.
+func unpackPairs(dst []int64, src []byte, width uint, base int64) {
+	mask := uint64(1)<<width - 1
+	b, c, d := 2*width, 4*width, 6*width
+	for len(dst) >= 8 {
+		v := (*[8]int64)(dst)
+		w := binary.LittleEndian.Uint64(src)
+		v[0] = base + int64(w&mask)
+		v[1] = base + int64(w>>(width&63)&mask)
+		w = binary.LittleEndian.Uint64(src[b/8:]) >> (b % 8)
+		v[2] = base + int64(w&mask)
+		v[3] = base + int64(w>>(width&63)&mask)
+		w = binary.LittleEndian.Uint64(src[c/8:]) >> (c % 8)
+		v[4] = base + int64(w&mask)
+		v[5] = base + int64(w>>(width&63)&mask)
+		w = binary.LittleEndian.Uint64(src[d/8:]) >> (d % 8)
+		v[6] = base + int64(w&mask)
+		v[7] = base + int64(w>>(width&63)&mask)
+		dst, src = dst[8:], src[width:]
 	}
 }

@@ -38,14 +38,16 @@ type column struct {
 	section  []byte
 
 	opened bool
-	valid  []uint64  // with nulls only
-	ints   intStream // values, decimals, codes, or the ends of a heap
-	f32    []float32 // dictionary
-	f64    []float64 // dictionary
-	ends   []uint32  // dictionary of n strings: n+1 offsets in heap, the first 0
-	stored []byte    // plain values; of strings the heap as stored
-	raw    int       // length of the heap
-	heap   []byte    // the heap's raw bytes, nil until needed
+	valid  []uint64    // with nulls only
+	ints   intStream   // values, decimals, codes, or the ends of a heap
+	f32    []float32   // dictionary
+	f64    []float64   // dictionary
+	ends   []uint32    // dictionary of n strings: n+1 offsets in heap, the first 0
+	short  bool        // dictionary of strings none of which is longer than shortValue
+	texts  []shortText // then its strings
+	stored []byte      // plain values; of strings the heap as stored
+	raw    int         // length of the heap
+	heap   []byte      // the heap's raw bytes, nil until needed
 }
 
 // Parse checks the length, the version, the checksum and the outline of an
@@ -91,7 +93,10 @@ func (b *Block) Reset(payload []byte) error {
 			return corrupt("column is out of place")
 		}
 		c := &b.cols[i]
-		*c = column{kind: Kind(d[0]), enc: encoding(d[1]), nulls: d[2] == 1, exponent: d[3], section: payload[start:end]}
+		*c = column{
+			kind: Kind(d[0]), enc: encoding(d[1]), nulls: d[2] == 1, exponent: d[3], section: payload[start:end],
+			valid: c.valid[:0], f32: c.f32[:0], f64: c.f64[:0], ends: c.ends[:0], texts: c.texts[:0],
+		}
 		if c.kind < Int || c.kind > String || d[2] > 1 || c.exponent > maxExponent {
 			return corrupt("column has an unknown kind or flag")
 		}

@@ -1,6 +1,9 @@
 package block
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // open checks the column's section and finds its parts, once.
 func (c *column) open(rows int) error {
@@ -13,7 +16,7 @@ func (c *column) open(rows int) error {
 		if len(body) < 8*words {
 			return corrupt("validity bitmap is cut off")
 		}
-		c.valid = make([]uint64, words)
+		c.valid = slices.Grow(c.valid[:0], words)[:words]
 		for i := range c.valid {
 			c.valid[i] = binary.LittleEndian.Uint64(body[8*i:])
 		}
@@ -84,9 +87,9 @@ func (c *column) openFloatDict(body []byte, rows int) (err error) {
 	}
 	values := body[:size*int(n)]
 	if c.kind == Float32 {
-		c.f32 = loadFloat32(nil, values)
+		c.f32 = loadFloat32(c.f32[:0], values)
 	} else {
-		c.f64 = loadFloat64(nil, values)
+		c.f64 = loadFloat64(c.f64[:0], values)
 	}
 	c.ints, err = parseInts(body[len(values):], rows)
 	return err
@@ -128,22 +131,31 @@ func (c *column) openStringDict(body []byte, rows int) (err error) {
 	if err := c.setHeap(body[ends+codes:], raw); err != nil {
 		return err
 	}
-	offsets := make([]int64, n)
-	stream.read(offsets, 0)
-	c.ends = make([]uint32, 1, n+1)
-	last := int64(0)
-	for _, end := range offsets {
-		if end < last || end > int64(raw) {
-			return corrupt("dictionary ends are not in order")
+	var buf [frameLen]int64
+	c.ends = append(c.ends[:0], 0)
+	last, longest := int64(0), int64(0)
+	for from := 0; from < int(n); from = chunk(from, int(n)) {
+		part := buf[:chunk(from, int(n))-from]
+		stream.read(part, from)
+		for _, end := range part {
+			if end < last || end > int64(raw) {
+				return corrupt("dictionary ends are not in order")
+			}
+			longest = max(longest, end-last)
+			last = end
+			c.ends = append(c.ends, uint32(end))
 		}
-		last = end
-		c.ends = append(c.ends, uint32(end))
 	}
-	c.heap, err = appendRaw(make([]byte, 0, c.raw+shortValue), c.stored, c.raw)
-	if err != nil {
+	c.short = longest <= shortValue
+	if err := c.openHeap(); err != nil || !c.short {
 		return err
 	}
-	c.heap = c.heap[:c.raw+shortValue]
+	c.texts = slices.Grow(c.texts[:0], int(n))[:n]
+	for i := range c.texts {
+		v := c.heap[c.ends[i]:c.ends[i+1]]
+		c.texts[i] = shortText{size: uint32(len(v))}
+		copy(c.texts[i].bytes[:], v)
+	}
 	return nil
 }
 

@@ -40,26 +40,28 @@ func TestBitPacking(t *testing.T) {
 // TestDictLengths has dictionary values of lengths about those that are copied
 // and compared in other ways.
 func TestDictLengths(t *testing.T) {
-	c := Column{Kind: String}
-	for i := range 200 {
-		n := i * 7 % 50
-		c.AppendString([]byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")[n/2 : n/2+n/2+n%2])
-	}
-	b, err := Parse(encode(t, Packed, 200, []Column{c}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.cols[0].enc != encDict {
-		t.Fatal("not stored as a dictionary")
-	}
-	got := Column{Kind: String}
-	for from := range 200 {
-		got.Reset()
-		if err := b.Read(0, from, 200, &got); err != nil {
+	for _, longest := range []int{0, 7, 8, 15, 16, 17, 31} {
+		c := Column{Kind: String}
+		for i := range 200 {
+			n := i * 7 % (longest + 1)
+			c.AppendString([]byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")[n : n+n])
+		}
+		b, err := Parse(encode(t, Packed, 200, []Column{c}))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := same(&got, &c, from, 200); err != nil {
-			t.Fatal(err)
+		if b.cols[0].enc != encDict {
+			t.Fatal("not stored as a dictionary")
+		}
+		got := Column{Kind: String}
+		for from := range 200 {
+			got.Reset()
+			if err := b.Read(0, from, 200, &got); err != nil {
+				t.Fatal(err)
+			}
+			if err := same(&got, &c, from, 200); err != nil {
+				t.Fatalf("values of up to %d bytes: %v", longest, err)
+			}
 		}
 	}
 }
@@ -220,6 +222,18 @@ func TestStringDictTail(t *testing.T) {
 	for i, code := range codes {
 		if code != int64(i%11) {
 			t.Errorf("value %d has code %d", i, code)
+		}
+	}
+}
+
+// TestDecimalProduct compares the product by which small decimals become a float32 with the quotient, for all of them.
+func TestDecimalProduct(t *testing.T) {
+	for exponent, pow := range powersOfTen {
+		inverse := 1 / pow
+		for k := range int64(maxTimes) {
+			if got, want := float32(float64(k)*inverse), fromDecimal[float32](k, pow); got != want {
+				t.Fatalf("%d with exponent %d is %v, want %v", k, exponent, got, want)
+			}
 		}
 	}
 }

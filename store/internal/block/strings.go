@@ -8,9 +8,8 @@ import (
 	"slices"
 )
 
-// shortValue is the length up to which a value of a dictionary is copied
-// without a look at its length, by a move of this many bytes. The heap of a
-// dictionary goes on for as many.
+// shortValue is the length up to which the values of a dictionary are copied
+// without a look at their length, by a move of this many bytes.
 const shortValue = 16
 
 // seed differs between processes, which the stored bytes don't show: a
@@ -185,12 +184,12 @@ func (c *column) readStringDict(dst *Column, from, to int) error {
 		next := chunk(from, to)
 		part := buf[:next-from]
 		c.ints.read(part, from)
-		size := 0
-		for _, code := range part {
-			if uint64(code) >= uint64(len(c.ends)-1) {
-				return corrupt("code is not in the dictionary")
-			}
-			size += int(c.ends[code+1] - c.ends[code])
+		size, ok := shortValue*len(part), true
+		if !c.short {
+			size, ok = c.sizeOf(part)
+		}
+		if !ok {
+			return corrupt("code is not in the dictionary")
 		}
 		if len(out)-base+size > MaxBytes {
 			return corrupt("values exceed what a block holds")
@@ -198,22 +197,59 @@ func (c *column) readStringDict(dst *Column, from, to int) error {
 		if len(out)+size > maxColumnBytes {
 			return errGather
 		}
-		out = slices.Grow(out, size+shortValue)
-		at := len(out)
-		out = out[:at+size+shortValue]
-		for _, code := range part {
-			start, end := c.ends[code], c.ends[code+1]
-			if n := end - start; n <= shortValue {
-				*(*[shortValue]byte)(out[at:]) = *(*[shortValue]byte)(c.heap[start:])
-			} else {
-				copy(out[at:], c.heap[start:end])
+		at, n := len(out), len(ends)
+		ends = ends[:n+len(part)]
+		if c.short {
+			out = slices.Grow(out, len(window{}))
+			written, ok := copyShort((*window)(out[at:at+len(window{})]), ends[n:], part, c.texts, uint32(at))
+			if !ok {
+				return corrupt("code is not in the dictionary")
 			}
-			at += int(end - start)
-			ends = append(ends, uint32(at))
+			out = out[:at+int(written)]
+		} else {
+			out = slices.Grow(out, size)
+			for i, code := range part {
+				out = append(out, c.heap[c.ends[code]:c.ends[code+1]]...)
+				ends[n+i] = uint32(len(out))
+			}
 		}
-		out = out[:at]
 		from = next
 	}
 	dst.Ends, dst.Bytes = ends, out
 	return nil
+}
+
+// sizeOf returns the length of all values that codes stand for. It is false if there is one that stands for none.
+func (c *column) sizeOf(codes []int64) (size int, ok bool) {
+	for _, code := range codes {
+		if uint64(code) >= uint64(len(c.ends)-1) {
+			return 0, false
+		}
+		size += int(c.ends[code+1] - c.ends[code])
+	}
+	return size, true
+}
+
+// shortText is a string of up to shortValue bytes.
+type shortText struct {
+	bytes [shortValue]byte
+	size  uint32
+}
+
+// window is room for the short values of a frame: each is copied in full, and the next one over its end.
+type window [frameLen*shortValue + shortValue]byte
+
+// copyShort writes the values that codes stand for one after the other, and where each ends, counted from base.
+func copyShort(w *window, ends []uint32, codes []int64, values []shortText, base uint32) (n uint32, ok bool) {
+	ends = ends[:len(codes)]
+	for i, code := range codes {
+		if uint64(code) >= uint64(len(values)) {
+			return n, false
+		}
+		v := &values[code]
+		*(*[shortValue]byte)(w[n%(frameLen*shortValue):]) = v.bytes // n is at most 127 values
+		n += v.size
+		ends[i] = base + n
+	}
+	return n, true
 }
