@@ -38,6 +38,9 @@ func lockFile(f *os.File, exclusive bool, timeout time.Duration) error {
 	}
 }
 
+// unlockFile lets go of the lock. Closing a file does so too, but not while it is mapped.
+func unlockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
 // mapPages maps the beginning of a file.
 func mapPages(f *os.File, n int) ([]byte, error) {
 	m, err := unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ, unix.MAP_SHARED)

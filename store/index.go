@@ -191,7 +191,7 @@ func decodeRowIndex(b []byte) (*rowIndex, bool) {
 	out := new(rowIndex)
 	ok := readStored(b, func(x *storedIndex) bool {
 		out.ordinals = x.ordinals.ToArray()
-		if len(out.ordinals) != x.n || !ascend(out.ordinals) {
+		if len(out.ordinals) != x.n || !ascend(out.ordinals) || x.ordinals.Stats().Containers != containers(out.ordinals) {
 			return false
 		}
 		out.ends = make([]uint32, x.n)
@@ -223,6 +223,17 @@ func ascend(s []uint32) bool {
 		}
 	}
 	return true
+}
+
+// containers returns how many containers a bitmap of ascending numbers has. One with two of the same key reads as a whole, and
+// a search in it looks at one of them.
+func containers(s []uint32) (n uint64) {
+	for i := range s {
+		if i == 0 || s[i]>>16 != s[i-1]>>16 {
+			n++
+		}
+	}
+	return n
 }
 
 // findRows returns the rows [from, to) of an ordinal of a stored index, which are none if it isn't there, and whether what

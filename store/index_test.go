@@ -89,6 +89,27 @@ func TestRowIndex(t *testing.T) {
 	})
 }
 
+// TestTwoContainers: a bitmap with two containers of one key, in order, reads as a whole, and a search finds what is in one of
+// them only. It is refused.
+func TestTwoContainers(t *testing.T) {
+	x := new(rowIndex)
+	for i, ordinal := range []uint32{5, 9, 1<<16 + 20} {
+		x.add(ordinal, uint32(i+1))
+	}
+	b, err := x.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key = 1 + 4 + 4 + 4 // behind the length, the bitmap's head and the first container's key
+	if b[key] != 1 {
+		t.Fatalf("%x: no key of the second container", b)
+	}
+	b[key] = 0
+	if x, ok := decodeRowIndex(b); ok {
+		t.Errorf("read as %v", x.ordinals)
+	}
+}
+
 func FuzzDecodeRowIndex(f *testing.F) {
 	x := new(rowIndex)
 	for i := range uint32(9) {

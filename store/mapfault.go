@@ -61,8 +61,8 @@ func panickedInBolt() bool {
 // begin starts a transaction of bbolt. It looks at the meta pages first: bbolt does so while it holds locks, and panics if
 // neither is one, as in a file that was cut off and written to again.
 func (h handles) begin(writable bool) (b *bolt.Tx, err error) {
-	if h.broken.Load() {
-		return nil, &CorruptError{What: "page structure", Problem: "bbolt met pages that it can't read", Err: ErrPoisoned}
+	if err := h.notBroken(); err != nil {
+		return nil, err
 	}
 	half := len(h.meta) / 2
 	first, second := pages.IsMeta(h.meta[:half]), pages.IsMeta(h.meta[half:]) // both are read, as bbolt does
@@ -89,8 +89,19 @@ func (h handles) checkSize() error {
 	return nil
 }
 
+// notBroken is an error if bbolt isn't to be called any more.
+func (h handles) notBroken() error {
+	if h.broken.Load() {
+		return &CorruptError{What: "page structure", Problem: "bbolt met pages that it can't read", Err: ErrPoisoned}
+	}
+	return nil
+}
+
 // commit is b.Commit, with an error for what it can't read.
 func (h handles) commit(b *bolt.Tx) (err error) {
+	if err := h.notBroken(); err != nil {
+		return err
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer catchFault(&err)
 	return b.Commit()
@@ -101,6 +112,14 @@ func (h handles) rollback(b *bolt.Tx) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer catchFault(&err)
 	return h.whole(b.Rollback)
+}
+
+// end is b.Rollback of a read transaction. Once bbolt is broken it would wait for a lock that nobody lets go of.
+func (h handles) end(b *bolt.Tx) error {
+	if h.broken.Load() {
+		return nil
+	}
+	return b.Rollback()
 }
 
 // whole calls fn, which is one of bbolt's that takes locks or lets go of them. If it panics they may stay locked, and whoever

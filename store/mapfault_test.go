@@ -104,6 +104,65 @@ func TestCutBeforeWrite(t *testing.T) {
 	t.Logf("%d cuts, %d deletions failed", cuts, failed)
 }
 
+// TestBrokenMetas: both meta pages are damaged behind their marks while a transaction is under way. The next reader meets
+// bbolt's panic; neither the first one nor Close waits for the locks that it left.
+func TestBrokenMetas(t *testing.T) {
+	for _, writes := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "test.expunge")
+		s, err := open(t.Context(), path, Options{}, defaultLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := int64(s.db.Info().PageSize)
+		none := func(*Tx) error { return nil }
+		var whole []byte
+		first := s.View
+		if writes {
+			first = s.Update
+		}
+		err = first(t.Context(), func(*Tx) error {
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			if whole, err = os.ReadFile(path); err != nil {
+				return err
+			}
+			for _, at := range []int64{56, page + 56} { // their high-water marks
+				if _, err := f.WriteAt([]byte("damaged"), at); err != nil {
+					return err
+				}
+			}
+			met := make(chan error)
+			go func() { met <- s.View(context.Background(), none) }()
+			var corrupt *CorruptError
+			if err := <-met; !errors.As(err, &corrupt) {
+				t.Errorf("the next reader: %v", err)
+			}
+			return f.Close()
+		})
+		if writes != errors.Is(err, ErrPoisoned) || !writes && err != nil {
+			t.Errorf("writes %t: %v", writes, err)
+		}
+		if err := s.View(t.Context(), none); !errors.Is(err, ErrPoisoned) {
+			t.Errorf("a later reader: %v", err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// The file isn't locked any more, by the map that stays, say.
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = open(t.Context(), path, Options{}, defaultLimits); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestPanicsThatAreNoFaults go on: they are bugs.
 func TestPanicsThatAreNoFaults(t *testing.T) {
 	s := testStore(t, Options{})

@@ -115,7 +115,10 @@ func (r *keyRows) free() {
 func (r *keyRows) readLayer(layer uint32) error {
 	prefix := layerKey(r.v.ID, layer)
 	c := r.tx.cursor(bucketFences)
-	for k, v := seekFence(c, prefix, r.ordinal); bytes.HasPrefix(k, prefix) && uint32At(k, 2) <= r.ordinal; k, v = c.Next() {
+	for k, v := seekFence(c, prefix, r.ordinal); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if len(k) >= len(prefix)+4 && uint32At(k, 2) > r.ordinal { // decodeFence refuses a shorter one
+			return nil
+		}
 		f, err := decodeFence(k, v)
 		if err != nil {
 			return err

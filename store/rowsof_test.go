@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -59,4 +60,32 @@ func TestRowsOf(t *testing.T) {
 	finishDeletion(t, s, "shop", 1)
 	compare()
 	mustCheck(t, s)
+}
+
+// TestRowsOfShortKey: a key of fences that was cut off, as damage behind bbolt's bounds can leave it, is an error.
+func TestRowsOfShortKey(t *testing.T) {
+	for n := 8; n < 16; n++ {
+		s := openQuick(t, filepath.Join(t.TempDir(), "test.expunge"), Options{}, defaultLimits)
+		createGroup(t, s, "shop")
+		importRows(t, s, "shop", Users, ImportFull, []row{{"user-1", 1, nil}})
+		err := s.Update(t.Context(), func(tx *Tx) error {
+			d, err := tx.Dataset("shop", Users)
+			if err != nil {
+				return err
+			}
+			key := fenceKey(d.ID, d.Layers[0], 0, 0)
+			return tx.b.Bucket(bucketFences).Put(key[:n], tx.b.Bucket(bucketFences).Get(key))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := s.RowsOf(t.Context(), "shop", Users, []byte("user-1"))
+		if rec != nil {
+			rec.Release()
+		}
+		var corrupt *CorruptError
+		if err != nil && !errors.As(err, &corrupt) || n == 8 && err == nil {
+			t.Errorf("key of %d bytes: %v", n, err)
+		}
+	}
 }

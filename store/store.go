@@ -158,8 +158,8 @@ func (h handles) close() error {
 	if h.db == nil {
 		return nil
 	}
-	if h.broken.Load() { // bbolt's Close would wait for its locks; what it maps stays mapped
-		return errors.Join(unmapPages(h.meta), h.locked.Close(), h.file.Close())
+	if h.broken.Load() { // bbolt's Close would wait for its locks; what it maps stays mapped, and would keep the file locked
+		return errors.Join(unmapPages(h.meta), unlockFile(h.locked), h.locked.Close(), h.file.Close())
 	}
 	return errors.Join(unmapPages(h.meta), h.db.Close(), h.file.Close())
 }

@@ -127,7 +127,7 @@ func (s *Store) viewLocked(fn func(*Tx) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("begin read: %w", err)
 	}
-	defer func() { err = errors.Join(err, b.Rollback()) }()
+	defer func() { err = errors.Join(err, s.end(b)) }()
 	tx, err := s.newTx(b)
 	if err != nil {
 		return err
