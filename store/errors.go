@@ -19,9 +19,9 @@ var (
 	ErrReadOnly = errors.New("store is open read-only")
 	// ErrClosed is returned by calls on a store that was closed.
 	ErrClosed = errors.New("store is closed")
-	// ErrPoisoned is returned by every call after a failed commit that a reopening couldn't mend: what is on the disk
-	// is not known. Close the store and open it again.
-	ErrPoisoned = errors.New("store can't be used after a failed commit: close it and open it again")
+	// ErrPoisoned is returned by every call after a failed commit that a reopening couldn't mend, when what is on the disk
+	// is not known, and after pages of bbolt's own were gone in the middle of its work. Close the store and open it again.
+	ErrPoisoned = errors.New("store can't be used after a failed commit or read: close it and open it again")
 	// ErrLeased is returned by [Store.Close] while snapshots are open.
 	ErrLeased = errors.New("snapshots are still open")
 	// ErrFull says that the file reached [Options.MaxSize] or that the disk is full.

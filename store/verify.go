@@ -181,6 +181,9 @@ func (v *verifier) dictionary(d dictID) (*roaring.Bitmap, error) {
 		if err := v.ctx.Err(); err != nil {
 			return nil, err
 		}
+		if len(k) != len(prefix)+4 {
+			return nil, &CorruptError{What: d.String(), Problem: "a key has the wrong length"}
+		}
 		num := uint32At(k[len(prefix):], 0)
 		chunk, err := v.tx.readReverse(d, num)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 // Thin appends a block of some rows of b to dst: those of runs, each [from,to), which ascend and don't overlap. It has the
 // values that [Block.Read] and [Encoder.Append] would give it, in less time, since a column mostly keeps its encoding and no
 // other one is tried: integers are packed anew as the integers that they are stored as, and a dictionary loses the values
-// that no row has any more. Nothing of a row that is left out is in the result.
+// that no row has any more. No value of a row that is left out is in the result; which encoding it has can be due to one.
 //
 // codec is that of b. On an error dst is returned as it was; damage to b is an ErrCorrupt.
 func (e *Encoder) Thin(dst []byte, codec Codec, b *Block, runs [][2]int) ([]byte, error) {
