@@ -73,3 +73,40 @@ func TestAppenderChunks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLargeUnits gives large partitions to a few goroutines only, and empties a table of many short items.
+func TestLargeUnits(t *testing.T) {
+	limits := defaultLimits
+	limits.unitBytes, limits.itemBytes = 64, 16*itemOverhead
+	s := openQuick(t, filepath.Join(t.TempDir(), "large.expunge"), Options{}, limits)
+	createGroup(t, s, "shop")
+	var rows []row
+	for i := range 1000 {
+		rows = append(rows, row{"user", fmt.Sprint(i), "view", nil, i})
+	}
+	im, err := s.BeginImport(t.Context(), "shop", Interactions, ImportFull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := record(Interactions, rows)
+	defer rec.Release()
+	if err := im.NewAppender().Append(0, rec); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(im.appenders[0].rows.items.full); n < 2 {
+		t.Errorf("%d tables of items were written", n)
+	}
+	src := &unitSource{rows: []*partitions{im.appenders[0].rows.parts}, layout: im.layout, limits: &s.limits}
+	for _, worker := range []int{largeWorkers, largeWorkers + 4} {
+		if ok, err := src.next(t.Context(), worker, new(unit)); ok || err != nil {
+			t.Errorf("worker %d gets a unit: %v, %v", worker, ok, err)
+		}
+	}
+	if ok, err := src.next(t.Context(), largeWorkers-1, new(unit)); !ok || err != nil {
+		t.Errorf("no unit for the others: %v", err)
+	}
+	res, err := im.Finish(t.Context(), nil, func(*Tx, ImportResult) error { return nil })
+	if err != nil || res.Added != int64(len(rows)) {
+		t.Errorf("%+v, %v", res, err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -112,6 +113,7 @@ type itemTable struct {
 	hash  func([]byte) uint64
 	limit int            // bytes of IDs in the table
 	given *atomic.Uint32 // codes taken so far
+	one   *sync.Mutex    // held to flush: the tables of one import take the memory for that one after the other
 
 	table idTable
 	runs  []uint32    // the first code of each run that the table's codes were given from
@@ -127,7 +129,7 @@ type foundSlot struct {
 
 // itemCodes is a table in the spill file: its IDs in the order of (hash, ID).
 type itemCodes struct {
-	ids   section
+	ids   []section
 	codes []uint32 // of the IDs
 }
 
@@ -140,9 +142,16 @@ func (t *itemTable) code(id []byte) (uint32, error) {
 	return t.lookUp(id), nil
 }
 
+// itemOverhead bounds how many IDs a table holds, by its bytes of IDs: each takes some 30 more, and short ones would take
+// many times their own.
+const itemOverhead = 16
+
+// itemPiece is about how many bytes of a table are written at a time.
+const itemPiece = 256 << 10
+
 // makeRoom empties a full table.
 func (t *itemTable) makeRoom() error {
-	if len(t.table.ids.data) < t.limit {
+	if len(t.table.ids.data) < t.limit && t.table.len() < t.limit/itemOverhead {
 		return nil
 	}
 	return t.flush()
@@ -192,23 +201,30 @@ func (t *itemTable) codes(dst []uint32, ids *stringValues, from int) error {
 
 // flush writes the table to the spill file.
 func (t *itemTable) flush() error {
+	t.one.Lock()
+	defer t.one.Unlock()
 	sorted := make([]hashedCode, t.table.len())
 	for c := range sorted {
 		sorted[c] = hashedCode{t.hash(t.table.ids.at(c)), uint32(c)}
 	}
 	t.table.sort(sorted)
 	codes := make([]uint32, len(sorted))
-	var b []byte
+	var secs []section
+	b := make([]byte, 0, itemPiece+maxIDBytes+hashBytes+binary.MaxVarintLen64)
 	for i, s := range sorted {
 		id := t.table.ids.at(int(s.code))
 		b = append(binary.AppendUvarint(appendHash(b, s.hash), uint64(len(id))), id...)
 		codes[i] = t.global(s.code)
+		if len(b) < itemPiece && i+1 < len(sorted) {
+			continue
+		}
+		sec, err := t.spill.append(b)
+		if err != nil {
+			return err
+		}
+		secs, b = append(secs, sec), b[:0]
 	}
-	sec, err := t.spill.append(b)
-	if err != nil {
-		return err
-	}
-	t.full = append(t.full, itemCodes{sec, codes})
+	t.full = append(t.full, itemCodes{secs, codes})
 	t.table.reset()
 	t.runs = t.runs[:0]
 	return nil

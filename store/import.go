@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring"
@@ -46,6 +47,7 @@ type Import struct {
 	rows      *rowDivider // of Append
 	appenders []*Appender
 	itemCodes atomic.Uint32 // given by the tables of all dividers
+	flushing  sync.Mutex    // held to write one of these
 	result    ImportResult
 	ended     bool
 }
@@ -110,7 +112,7 @@ func (im *Import) newDivider() *rowDivider {
 	s := im.s
 	return &rowDivider{
 		layout: im.layout, hash: s.hashID, parts: newPartitions(im.spill, 1<<hashBits, s.limits.partBuffer),
-		items: itemTable{spill: im.spill, hash: s.hashID, limit: s.limits.itemBytes, given: &im.itemCodes},
+		items: itemTable{spill: im.spill, hash: s.hashID, limit: s.limits.itemBytes, given: &im.itemCodes, one: &im.flushing},
 	}
 }
 

@@ -96,11 +96,11 @@ func (w *layerWriter) pass(ctx context.Context, rows []*partitions, items []uint
 	src := &unitSource{rows: rows, layout: w.im.layout, limits: &w.im.s.limits, lastOnly: w.lastOnly, together: w.existing != nil}
 	var resolving, storing turns
 	g, working := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) + 1 { // one of them waits for the disk
+	for worker := range runtime.GOMAXPROCS(0) + 1 { // one of them waits for the disk
 		g.Go(func() error {
 			u, enc := new(unit), newUnitEncoder(w)
 			for {
-				ok, err := src.next(working, u)
+				ok, err := src.next(working, worker, u)
 				if err != nil || !ok {
 					enc.count(w)
 					return err

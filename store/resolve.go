@@ -85,7 +85,7 @@ func (im *Import) resolveItems(ctx context.Context) ([]uint32, error) {
 	}
 	lists := make([]*bufio.Reader, len(r.full))
 	for i, t := range r.full {
-		lists[i] = im.spill.reader(mergeBuffer(len(lists)), t.ids)
+		lists[i] = im.spill.reader(mergeBuffer(len(lists)), t.ids...)
 	}
 	l := &im.s.limits
 	err := mergeIDs(lists, func(c *idCursor, first bool) error {

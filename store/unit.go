@@ -53,6 +53,13 @@ func (u *unit) load(src *unitSource, items []uint32) (err error) {
 		u.shares = append(u.shares[:0], share{end: len(u.data)})
 		u.parse(src.layout, items)
 	}
+	size := int64(0)
+	for _, n := range u.parts {
+		for _, rows := range src.rows {
+			size += rows.parts[n].size()
+		}
+	}
+	u.data = slices.Grow(u.data, int(size))
 	for _, n := range u.parts {
 		u.shares = u.shares[:0]
 		for _, rows := range src.rows {
@@ -179,6 +186,13 @@ func (u *unit) key(i int) (hash uint64, id []byte) {
 	return k.hash, u.table.ids.at(int(k.code))
 }
 
+// A unit takes some four times its rows in memory. Those of large partitions, of more than largeUnits times the usual size,
+// would make that grow with the number of cores: largeWorkers goroutines take them, and the others end.
+const (
+	largeWorkers = 4
+	largeUnits   = 4
+)
+
 // unitSource divides partitions into units, which go to several goroutines.
 type unitSource struct {
 	rows   []*partitions // of the same ranges
@@ -197,7 +211,9 @@ type unitSource struct {
 
 // next fills in what a unit consists of: consecutive partitions of some megabytes, so that little data makes one unit, or
 // a part of a partition that is too large to be grouped in memory. It returns false at the end.
-func (s *unitSource) next(ctx context.Context, u *unit) (ok bool, err error) {
+//
+// To a worker with a number from largeWorkers on it returns false also when the next rows are a large unit.
+func (s *unitSource) next(ctx context.Context, worker int, u *unit) (ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -214,6 +230,9 @@ func (s *unitSource) next(ctx context.Context, u *unit) (ok bool, err error) {
 			if size > 0 {
 				break
 			}
+			if worker >= largeWorkers {
+				return false, nil
+			}
 			if s.large, err = s.divide(ctx, s.part); err != nil {
 				return false, err
 			}
@@ -222,6 +241,9 @@ func (s *unitSource) next(ctx context.Context, u *unit) (ok bool, err error) {
 		}
 		if size > 0 && size+bytes > int64(s.limits.unitBytes) {
 			break
+		}
+		if worker >= largeWorkers && bytes > largeUnits*int64(s.limits.unitBytes) {
+			return false, nil
 		}
 		if bytes > 0 {
 			u.parts = append(u.parts, s.part)
