@@ -90,17 +90,21 @@ const (
 	streamLeftOut // nowhere: of a suppressed user
 )
 
+// passWorkers bounds the goroutines of a pass, and so the memory of an import: each may hold a unit of limits.pieceBytes, which
+// takes some four times its rows, and a count for each item. More would mostly wait for their turn to store.
+const passWorkers = 4
+
 // pass stores the rows of partitions, one or several of each range, whose keys get their ordinals from resolve. items are the
 // ordinals of the items' codes; rows that were put aside have them already.
 func (w *layerWriter) pass(ctx context.Context, rows []*partitions, items []uint32, resolve func(context.Context, *unit) error) error {
 	src := &unitSource{rows: rows, layout: w.im.layout, limits: &w.im.s.limits, lastOnly: w.lastOnly, together: w.existing != nil}
 	var resolving, storing turns
 	g, working := errgroup.WithContext(ctx)
-	for worker := range runtime.GOMAXPROCS(0) + 1 { // one of them waits for the disk
+	for range min(runtime.GOMAXPROCS(0), passWorkers) + 1 { // one of them waits for the disk
 		g.Go(func() error {
 			u, enc := new(unit), newUnitEncoder(w)
 			for {
-				ok, err := src.next(working, worker, u)
+				ok, err := src.next(working, u)
 				if err != nil || !ok {
 					enc.count(w)
 					return err

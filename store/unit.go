@@ -186,13 +186,6 @@ func (u *unit) key(i int) (hash uint64, id []byte) {
 	return k.hash, u.table.ids.at(int(k.code))
 }
 
-// A unit takes some four times its rows in memory. Those of large partitions, of more than largeUnits times the usual size,
-// would make that grow with the number of cores: largeWorkers goroutines take them, and the others end.
-const (
-	largeWorkers = 4
-	largeUnits   = 4
-)
-
 // unitSource divides partitions into units, which go to several goroutines.
 type unitSource struct {
 	rows   []*partitions // of the same ranges
@@ -211,9 +204,7 @@ type unitSource struct {
 
 // next fills in what a unit consists of: consecutive partitions of some megabytes, so that little data makes one unit, or
 // a part of a partition that is too large to be grouped in memory. It returns false at the end.
-//
-// To a worker with a number from largeWorkers on it returns false also when the next rows are a large unit.
-func (s *unitSource) next(ctx context.Context, worker int, u *unit) (ok bool, err error) {
+func (s *unitSource) next(ctx context.Context, u *unit) (ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -230,9 +221,6 @@ func (s *unitSource) next(ctx context.Context, worker int, u *unit) (ok bool, er
 			if size > 0 {
 				break
 			}
-			if worker >= largeWorkers {
-				return false, nil
-			}
 			if s.large, err = s.divide(ctx, s.part); err != nil {
 				return false, err
 			}
@@ -241,9 +229,6 @@ func (s *unitSource) next(ctx context.Context, worker int, u *unit) (ok bool, er
 		}
 		if size > 0 && size+bytes > int64(s.limits.unitBytes) {
 			break
-		}
-		if worker >= largeWorkers && bytes > largeUnits*int64(s.limits.unitBytes) {
-			return false, nil
 		}
 		if bytes > 0 {
 			u.parts = append(u.parts, s.part)
