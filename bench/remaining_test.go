@@ -132,14 +132,14 @@ func TestSumBytes(t *testing.T) {
 		for _, x := range b {
 			want += uint64(x)
 		}
-		if got := sumBytes(b); got != want {
+		if got := SumBytes(b); got != want {
 			t.Fatalf("%d, want %d", got, want)
 		}
 	})
 	// No lane overflows, whatever the length.
 	full := bytes.Repeat([]byte{0xff}, 5000)
 	for n := range full {
-		if got := sumBytes(full[:n]); got != 255*uint64(n) {
+		if got := SumBytes(full[:n]); got != 255*uint64(n) {
 			t.Fatalf("%d bytes of 255: %d", n, got)
 		}
 	}

@@ -71,7 +71,7 @@ func (t Totals) check(want Totals) error {
 // totalsOf returns the totals of one row.
 func totalsOf(r *row) Totals {
 	return Totals{
-		Rows: 1, UserBytes: sumBytes(r.id), ItemBytes: sumBytes(r.item), EventBytes: sumBytes(r.event),
+		Rows: 1, UserBytes: SumBytes(r.id), ItemBytes: SumBytes(r.item), EventBytes: SumBytes(r.event),
 		Hundredths: uint64(r.hundredths), Timestamps: uint64(r.at), Digest: r.hash(),
 	}
 }
@@ -137,9 +137,9 @@ func (t *Totals) Add(rec arrow.Record) error {
 		return err
 	}
 	t.Rows += rec.NumRows()
-	t.UserBytes += sumBytes(c.user.ValueBytes())
-	t.ItemBytes += sumBytes(c.item.ValueBytes())
-	t.EventBytes += sumBytes(c.event.ValueBytes())
+	t.UserBytes += SumBytes(c.user.ValueBytes())
+	t.ItemBytes += SumBytes(c.item.ValueBytes())
+	t.EventBytes += SumBytes(c.event.ValueBytes())
 	for _, v := range c.value.Float32Values() {
 		t.Hundredths += uint64(hundredthsOf(v))
 	}
@@ -176,9 +176,9 @@ func (t *Totals) AddDigest(rec arrow.Record) error {
 // hundredthsOf is exact for the values that the generator writes.
 func hundredthsOf(v float32) int64 { return int64(float64(v)*100 + 0.5) }
 
-// sumBytes returns the sum of the values of all bytes, 32 at a time: in each step each lane of 16 bits takes eight
-// bytes, so 32 steps can't overflow one.
-func sumBytes(b []byte) (sum uint64) {
+// SumBytes returns the sum of the values of all bytes: that is how a scan's strings are summed. It takes 32 at a time; in each
+// step each lane of 16 bits takes eight bytes, so 32 steps can't overflow one.
+func SumBytes(b []byte) (sum uint64) {
 	const lanes = 0x00ff00ff00ff00ff
 	for len(b) >= 32 {
 		part := b[:min(len(b)/32, 32)*32]

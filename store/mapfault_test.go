@@ -183,3 +183,25 @@ func TestPanicsThatAreNoFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestShortened: no commit goes through on a file that is shorter than it was, also if only room that nothing uses is gone:
+// what lay behind the end would be there again after the next commits, as zeros.
+func TestShortened(t *testing.T) {
+	s := testStore(t, Options{})
+	createGroup(t, s, "shop")
+	importRows(t, s, "shop", Users, ImportFull, []row{{"user-1", 1, nil}})
+	_, length, err := s.FileSize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(s.Path(), length-int64(os.Getpagesize())); err != nil {
+		t.Fatal(err)
+	}
+	var corrupt *CorruptError
+	if err := s.Update(t.Context(), func(*Tx) error { return nil }); !errors.As(err, &corrupt) {
+		t.Errorf("commit to a shortened file: %v", err)
+	}
+	if err := os.Truncate(s.Path(), length); err != nil { // so that the store can be closed
+		t.Fatal(err)
+	}
+}

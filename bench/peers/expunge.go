@@ -106,7 +106,7 @@ func sumRecord(rec arrow.Record) (s sums, err error) {
 		case *array.String:
 			n := int64(0)
 			if c.Len() > 0 {
-				n = sumBytes(c.ValueBytes())
+				n = int64(bench.SumBytes(c.ValueBytes()))
 			}
 			switch f.Name {
 			case "USER_ID":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -105,26 +104,6 @@ func byteSum[T string | []byte](s T) (n int64) {
 		n += int64(s[i])
 	}
 	return n
-}
-
-// sumBytes is byteSum for long buffers, 32 bytes at a time: the bytes at even and at odd places are added in lanes of
-// 16 bits, each of which takes eight bytes a round and holds 32 rounds.
-func sumBytes(b []byte) (n int64) {
-	const lanes = 0x00ff00ff00ff00ff
-	for len(b) >= 32 {
-		part := b[:min(len(b)/32, 32)*32]
-		b = b[len(part):]
-		var acc uint64
-		for ; len(part) >= 32; part = part[32:] {
-			w := binary.LittleEndian.Uint64(part)
-			x := binary.LittleEndian.Uint64(part[8:])
-			y := binary.LittleEndian.Uint64(part[16:])
-			z := binary.LittleEndian.Uint64(part[24:])
-			acc += (w&lanes + w>>8&lanes) + (x&lanes + x>>8&lanes) + (y&lanes + y>>8&lanes) + (z&lanes + z>>8&lanes)
-		}
-		n += int64(acc&0xffff + acc>>16&0xffff + acc>>32&0xffff + acc>>48)
-	}
-	return n + byteSum(b)
 }
 
 // sumFloats adds up values in four sums, since an addition of floats waits for the one before.
